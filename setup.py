@@ -1,0 +1,39 @@
+"""Packaging. Every figure comes from settings.ini, so that nothing is said twice."""
+from configparser import ConfigParser
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+README = HERE / "README.md"
+
+
+def read_settings():
+    """Return the settings as a mapping of names to strings."""
+    parser = ConfigParser()
+    parser.read(HERE / "settings.ini", encoding="utf-8")
+    return parser["DEFAULT"]
+
+
+settings = read_settings()
+
+setup(
+    name=settings["lib_name"],
+    version=settings["version"],
+    description=settings["description"],
+    # README.md is made from a notebook: it is missing until the first export.
+    long_description=README.read_text(encoding="utf-8") if README.exists() else "",
+    long_description_content_type="text/markdown",
+    author=settings["author"],
+    license=settings["license"],
+    license_files=["LICENSE"],
+    keywords=settings["keywords"].split(),
+    python_requires=f">={settings['min_python']}",
+    install_requires=settings["requirements"].split(),
+    extras_require={"dev": settings["dev_requirements"].split()},
+    packages=find_packages(include=["moonshine", "moonshine.*"]),
+    package_data={"moonshine": ["facts/*"]},
+    include_package_data=False,
+    entry_points={"console_scripts": settings["console_scripts"].split()},
+    zip_safe=False,
+)

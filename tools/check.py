@@ -5,7 +5,7 @@ from pathlib import Path
 from notebooks import CodeCell, code_cells, read_notebook, text_of
 
 SIZE_LIMIT = 1_000_000  # bytes, stored figures included
-MACHINE_PATH = re.compile(r"(?<!\w)/(root|work|tmp|home)/\S*")
+MACHINE_PATH = re.compile(r"(?<![\w.])/(root|work|tmp|home)/\S*")
 BASE64 = re.compile(r"base64,[A-Za-z0-9+/=]+")  # a picture written into HTML
 NOT_RUN = {"slow", "cuda"}  # flags of cells that may be stored without having run
 

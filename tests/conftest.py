@@ -1,0 +1,54 @@
+"""What all tests share: options, marks, and the data folder beside the repository."""
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tests run side by side
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FLAGS = {"slow": "takes long", "cuda": "needs a GPU"}  # a marked test runs only under the option of that name
+
+
+def pytest_addoption(parser):
+    """Add --slow and --cuda."""
+    for flag, reason in FLAGS.items():
+        parser.addoption(f"--{flag}", action="store_true", help=f"run the tests marked {flag} ({reason})")
+
+
+def pytest_configure(config):
+    """Make the marks known."""
+    for flag, reason in FLAGS.items():
+        config.addinivalue_line("markers", f"{flag}: {reason}; runs only under --{flag}")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Skip the marked tests that were not asked for."""
+    for flag, reason in FLAGS.items():
+        if config.getoption(f"--{flag}"):
+            continue
+        for item in items:
+            if item.get_closest_marker(flag):
+                item.add_marker(pytest.mark.skip(reason=f"{reason}: runs under --{flag}"))
+
+
+def find_shared(
+    path: str,  # within the data folder, such as "data/photos.tar.xz"
+) -> Path:
+    """Find a file of the data folder: MOONSHINE_SHARED, or `shared` beside the repository.
+
+    Where it is missing the test is skipped, or fails if MOONSHINE_REQUIRE_DATA=1.
+    """
+    folder = Path(os.environ.get("MOONSHINE_SHARED") or ROOT.parent / "shared")
+    if (folder / path).exists():
+        return folder / path
+    message = f"no {path} in the data folder: set MOONSHINE_SHARED to the folder that holds it"
+    if os.environ.get("MOONSHINE_REQUIRE_DATA") == "1":
+        pytest.fail(message, pytrace=False)
+    pytest.skip(message)
+
+
+@pytest.fixture
+def shared():
+    """Give a test the function that finds files of the data folder: `shared("data/photos.tar.xz")`."""
+    return find_shared

@@ -1,0 +1,249 @@
+"""The command line as a person meets it: the released commands, and every kind of bad input.
+
+Bad input must give one line on standard error, exit status 2, no traceback, and leave the folder as it was.
+"""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from PIL import Image
+
+from moonshine import data
+from moonshine.checkpoint import load, save
+from moonshine.cli import main
+from moonshine.wrn import wrn
+
+SMALL = ["--wrn_depth", "10", "--wrn_width", "0.5", "--epochs", "1", "--batch_size", "32"]
+
+
+@pytest.fixture(autouse=True)
+def a_folder_of_its_own(tmp_path, monkeypatch):
+    """Each test starts in an empty folder, with few drawn pictures."""
+    monkeypatch.chdir(tmp_path)
+    few = data.shapes(train=64, test=32)
+    monkeypatch.setitem(data.DATASETS, "shapes", lambda root, download, image_size: few)
+
+
+def files():
+    """Every file below the current folder with its content."""
+    return {os.path.join(top, name): open(os.path.join(top, name), "rb").read() for top, _, names in os.walk(".") for name in names}
+
+
+@pytest.fixture
+def refused(capsys):
+    """Run a command line that must be refused with a message."""
+    def check(message, *arguments):
+        before = files()
+        assert main(list(arguments)) == 2
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1 and err.startswith("moonshine: ") and "Traceback" not in err
+        assert message in err, err
+        assert files() == before
+    return check
+
+
+def write_pictures(root="pictures", classes=("cat", "dog")):
+    for part in ("train", "test"):
+        for number, name in enumerate(classes):
+            os.makedirs(f"{root}/{part}/{name}")
+            for i in range(3):
+                Image.new("RGB", (32, 32), (80 * number, 40 * i, 0)).save(f"{root}/{part}/{name}/{i}.png")
+
+
+def teacher_file(path="checkpoints/T.pt", **changes):
+    save(path, wrn(**{**dict(depth=10, width=0.5), **changes}))
+
+
+# the released commands
+
+def test_teacher_then_student(capsys):
+    """The released README's two commands, smaller."""
+    assert main("train shapes teacher --conv Conv -t wrn_40_2".split() + SMALL) == 0
+    student = "train shapes student --conv G8B2 -t wrn_40_2 -s wrn_40_2.g8b2.student --wrn_depth 10 --wrn_width 1 --alpha 0. --beta 1e3"
+    assert main(student.split() + ["--epochs", "1", "--blocktype", "Bottle"]) == 0
+    out = capsys.readouterr().out
+    assert "teacher checkpoints/wrn_40_2.pt: WRN-10-0.5 S" in out, "the teacher has its own width"
+    assert "BG(2,M/8)" in out and "at: 1000 ×" in out
+    assert load("checkpoints/wrn_40_2.g8b2.student.pt")[1]["width"] == 1
+    assert json.loads(open("checkpoints/wrn_40_2.g8b2.student.jsonl").readline())["epoch"] == 1
+
+
+def test_default_flags_are_the_released_ones():
+    from inspect import signature
+    from moonshine.cli import train
+    default = {name: parameter.default for name, parameter in signature(train).parameters.items()}
+    expected = dict(workers=2, go_on=False, GPU=None, teacher_name="wrn_40_2_T", student_name="wrn_40_2_student_KT", depth=40, width=2, conv=None,
+                    module=None, splits=1, lr=0.1, lr_decay_ratio=0.2, epoch_step="[60,120,160]", epochs=200, temperature=4, alpha=0,
+                    aux_loss="AT", beta=1e3, batch_size=128, weight_decay=5e-4, print_freq=10)
+    assert {name: default[name] for name in expected} == expected
+
+
+def test_scratch_needs_no_teacher():
+    assert main(["train", "shapes", "student", "--alpha", "0", "--beta", "0", "-s", "alone", *SMALL]) == 0
+    assert list(load("checkpoints/alone.pt")[1]["history"][0])[3] == "ce"
+
+
+def test_kd_and_at_together_in_the_papers_convention(capsys):
+    teacher_file()
+    flags = ["--alpha", "0.9", "--beta", "1000", "--loss_convention", "paper"]
+    assert main(["train", "shapes", "student", "-t", "T", "-s", "S", "--conv", "G(N)", *flags, *SMALL]) == 0
+    assert "kd: 28.8 ×" in capsys.readouterr().out
+    assert {"ce", "kd", "at"} <= set(load("checkpoints/S.pt")[1]["history"][0])
+
+
+def test_a_released_file_as_teacher(shared, tmp_path):
+    os.makedirs("checkpoints")
+    os.symlink(shared("fixtures/original/wrn_10_1.conv.t7"), "checkpoints/old.t7")
+    assert main(["train", "shapes", "student", "-t", "old", "-s", "S", *SMALL]) == 0
+
+
+def test_checkpoint_dir_moves_the_files():
+    assert main(["train", "shapes", "teacher", "-t", "T", "--checkpoint_dir", "elsewhere", *SMALL]) == 0
+    assert os.path.exists("elsewhere/T.pt") and os.path.exists("elsewhere/T.jsonl") and not os.path.exists("checkpoints")
+
+
+def test_resume_with_nothing_saved_begins_and_says_so(capsys):
+    assert main(["train", "shapes", "teacher", "-t", "T", "--resume", *SMALL]) == 0
+    assert "nothing saved at checkpoints/T.pt yet; starting from the beginning" in capsys.readouterr().out
+
+
+def test_resume_is_the_uninterrupted_run():
+    longer = ["--wrn_depth", "10", "--wrn_width", "0.5", "--batch_size", "32", "--epoch_step", "[2]"]
+    assert main(["train", "shapes", "teacher", "-t", "whole", "--epochs", "3", *longer]) == 0
+    assert main(["train", "shapes", "teacher", "-t", "parts", "--epochs", "2", *longer]) == 0
+    assert main(["train", "shapes", "teacher", "-t", "parts", "--epochs", "3", "-r", *longer]) == 0
+    whole, parts = (load(f"checkpoints/{name}.pt")[0].state_dict() for name in ("whole", "parts"))
+    for name in whole:
+        assert torch.equal(whole[name], parts[name]), name
+    assert [json.loads(line)["epoch"] for line in open("checkpoints/parts.jsonl")] == [1, 2, 3]
+
+
+# bad input
+
+@pytest.mark.parametrize("message, arguments", [
+    ("unknown block 'G8X'", ["--conv", "G8X"]),
+    ("unknown block type 'Bottel'; use Basic, Bottle or Old", ["--conv", "G8B2", "--blocktype", "Bottel"]),
+    ("is a Bottle block in the paper's notation, not Basic", ["--conv", "BG(2,M/8)", "--blocktype", "Basic"]),
+    ("block1.0.layer.0.conv1 has 16 channels, which G(5) can't split", ["--conv", "G(5)"]),
+    ("block1.0.layer.0.conv1 has 8 channels", ["--conv", "G16B4", "--blocktype", "Bottle"]),
+    ("depth 41 is not 6n + 4; the nearest is 40", ["--wrn_depth", "41"]),
+    ("width 0.0 leaves no channels", ["--wrn_width", "0"]),
+    ("5 parts do not divide", ["--AT_split", "5"]),
+    ("is not a list of epochs", ["--epoch_step", "60"]),
+    ("is not a list of epochs", ["--epoch_step", "[60,"]),
+    ("'--lr'", ["--lr", "fast"]),
+    ("learning_rate is -1.0", ["--lr", "-1"]),
+    ("epochs is 0", ["--epochs", "0"]),
+    ("batch_size is -5", ["--batch_size", "-5"]),
+    ("weight_decay is -0.1", ["--weightDecay", "-0.1"]),
+    ("--alpha is 2", ["--alpha", "2"]),
+    ("--beta is -1", ["--beta", "-1"]),
+    ("--temperature is 0", ["--temperature", "0"]),
+    ("unknown amp 'fp8'", ["--amp", "fp8"]),
+    ("use code or paper", ["--loss_convention", "cdoe"]),
+    ("device 'cuda:7' isn't there", ["--GPU", "7"]),
+    ("device 'toaster' isn't there", ["--device", "toaster"]),
+    ("--aux_loss SE is not defined", ["--aux_loss", "SE"]),
+    ("No such option", ["--wrn_deep", "40"]),
+])
+def test_bad_flags(refused, message, arguments):
+    refused(message, "train", "shapes", "teacher", *arguments)
+
+
+def test_bad_words(refused):
+    refused("unknown data set 'cifar'", "train", "cifar", "teacher")
+    refused("unknown mode 'pupil'", "train", "shapes", "pupil")
+    refused("unknown block 'Q'", "costs", "Q")
+    refused("use --table 2", "costs", "--table", "7")
+
+
+def test_bad_teachers(refused):
+    student = ["train", "shapes", "student", "-t", "T", *SMALL]
+    refused("no teacher checkpoints/T.pt", *student)
+    teacher_file(num_classes=100)
+    refused("the teacher knows 100 classes and shapes has 10", *student)
+    teacher_file(depth=16, splits=2)
+    refused("the teacher has 6 groups to compare and the student 3", *student)
+    whole = open("checkpoints/T.pt", "rb").read()
+    open("checkpoints/T.pt", "wb").write(whole[:1000])
+    refused("checkpoints/T.pt is not a checkpoint that can be read safely", *student)
+    torch.save(dict(weights=1), "checkpoints/T.pt")
+    refused("is not a moonshine checkpoint", *student)
+
+
+def test_bad_checkpoint_to_resume_stays(refused):
+    os.makedirs("checkpoints")
+    open("checkpoints/T.pt", "wb").write(b"something else")
+    refused("is not a checkpoint that can be read safely", "train", "shapes", "teacher", "-t", "T", "--resume", *SMALL)
+    teacher_file(depth=16)
+    refused("holds another network", "train", "shapes", "teacher", "-t", "T", "--resume", *SMALL)
+
+
+def test_bad_folders(refused):
+    train = ["train", "folder", "teacher", *SMALL]
+    refused("needs --data_dir", *train)
+    train += ["--data_dir", "pictures"]
+    refused("no folder pictures", *train)
+    write_pictures()
+    os.makedirs("pictures/train/emu")
+    refused("class folder pictures/train/emu holds no pictures", *train)
+    os.rmdir("pictures/train/emu")
+    open("pictures/test/dog/1.png", "wb").write(b"no picture")
+    refused("pictures/test/dog/1.png can't be read as a picture", *train)
+
+
+def test_absent_cifar_says_how_to_get_it(refused):
+    refused("moonshine train cifar10 teacher --data_dir nowhere --download", "train", "cifar10", "teacher", "--data_dir", "nowhere", *SMALL)
+
+
+def test_a_loss_that_is_no_number_keeps_the_last_checkpoint(capsys):
+    few = ["--wrn_depth", "10", "--wrn_width", "0.5", "--batch_size", "16", "-t", "T"]
+    assert main(["train", "shapes", "teacher", "--epochs", "1", *few]) == 0
+    good = open("checkpoints/T.pt", "rb").read()
+    assert main(["train", "shapes", "teacher", "--epochs", "2", "--lr", "1e25", "--resume", *few]) == 2
+    err = capsys.readouterr().err
+    assert "epoch 2, step" in err and "ce" in err and err.count("\n") == 1
+    assert open("checkpoints/T.pt", "rb").read() == good
+
+
+# as a program
+
+def program(*arguments):
+    return subprocess.run([sys.executable, "-m", "moonshine", *arguments], capture_output=True, text=True)
+
+
+def test_the_program_exits_as_it_says():
+    assert program("--help").returncode == 0
+    done = program("train", "shapes", "teacher", "--conv", "G8X")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and done.stdout == ""
+
+
+def test_ctrl_c_keeps_the_finished_epochs(tmp_path):
+    """An interrupted program ends with status 130, without a traceback, and what it saved goes on."""
+    arguments = ["train", "shapes", "teacher", "-t", "T", "--epochs", "500", *SMALL[:4]]
+    running = subprocess.Popen([sys.executable, "-m", "moonshine", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not os.path.exists("checkpoints/T.jsonl"):
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.1)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 130 and err == "", err
+    assert "stopped in epoch" in out and "saved checkpoints/T.pt" in out
+    assert load("checkpoints/T.pt")[1]["epoch"] >= 1
+
+
+def test_importing_moonshine_does_not_import_torch():
+    code = "import sys, moonshine; assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_core_modules_do_not_import_matplotlib_or_widgets():
+    names = "blocks wrn costs data losses attention checkpoint trainer".split()
+    code = "import sys\n" + "\n".join(f"import moonshine.{name}" for name in names)
+    code += "\nassert not {'matplotlib', 'ipywidgets', 'IPython'} & set(sys.modules), {'matplotlib', 'ipywidgets', 'IPython'} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

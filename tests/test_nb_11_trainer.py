@@ -1,0 +1,124 @@
+"""Generated from nbs/11_trainer.ipynb by tools/export.py. Edit the notebook, not this file."""
+from moonshine.trainer import *
+
+
+import json, tempfile
+from dataclasses import replace
+from pathlib import Path
+import torch
+from fastcore.test import test_eq, test_close, test_fail
+from moonshine import checkpoint
+from moonshine.attention import student_loss
+from moonshine.data import shapes
+from moonshine.losses import cross_entropy
+from moonshine.wrn import wrn
+
+
+def test_learning_rates_of_the_paper():
+    recipe = Recipe()
+    rates = [recipe.rate(epoch) for epoch in range(recipe.epochs)]
+    test_eq([rates.count(rate) for rate in sorted(set(rates), reverse=True)], [60, 60, 40, 40])
+    test_close([rates[0], rates[59], rates[60], rates[120], rates[199]], [0.1, 0.1, 0.02, 0.004, 0.0008])
+
+
+def test_impossible_recipes_are_refused():
+    test_fail(lambda: check_recipe(Recipe(epochs=0)), contains="epochs is 0; it must be 1 or more")
+    test_fail(lambda: check_recipe(Recipe(learning_rate=float("nan"))), contains="learning_rate is nan")
+    test_fail(lambda: check_recipe(Recipe(amp="fp8")), contains="use none, bf16 or auto")
+    test_eq(check_recipe(Recipe()), Recipe())
+
+
+def test_devices_by_name():
+    test_eq(pick_device("cpu").type, "cpu")
+    test_fail(lambda: pick_device("cuda:99"), contains="device 'cuda:99' isn't there")
+    test_fail(lambda: pick_device("toaster"), contains="use auto or cpu")
+
+
+def test_errors_by_hand():
+    logits = torch.tensor([[3.0, 2, 1, 0, -1, -2], [0, 1, 2, 3, 4, 5]])
+    found = errors(logits, torch.tensor([1, 0]), "test")       # second of six; last of six
+    test_eq({name: value.item() for name, value in found.items()}, dict(test_error=100, test_top5_error=50))
+
+
+def test_the_loop_learns_and_reports():
+    data = shapes(train=256, test=64)
+    torch.manual_seed(0)
+    model = wrn(10, 0.5)
+    history = fit(model, data, cross_entropy(), Recipe(epochs=3, batch_size=32, epoch_step=(2,), augment=False), quiet=True)
+    test_eq([row["epoch"] for row in history], [1, 2, 3])
+    assert history[2]["ce"] < history[0]["ce"] < 3, "the loss must fall"
+    test_eq(set(history[0]), {"epoch", "learning_rate", "train_loss", "ce", "train_error", "train_top5_error", "test_loss",
+                              "test_error", "test_top5_error", "seconds", "images_per_second"})
+    print(epoch_line(history[-1], 3), best_and_last(history), sep="\n")
+
+
+def test_the_loop_is_plain_sgd():
+    from moonshine.attention import activations, at_loss
+    from moonshine.data import train_batches
+    data, recipe = shapes(train=24, test=8), Recipe(epochs=1, batch_size=8)
+    def networks():
+        torch.manual_seed(1)
+        return wrn(10, 0.5), wrn(10, 0.5, "G(N)")
+    teacher, student = networks()
+    before = [p.clone() for p in teacher.state_dict().values()]
+    fit(student, data, student_loss(10, 3, beta=1000.0), recipe, teacher, quiet=True)
+    for was, p in zip(before, teacher.state_dict().values()): test_eq(was, p)           # the teacher has not moved
+
+    teacher, plain = networks()
+    teacher.eval(); plain.to(memory_format=torch.channels_last).train()
+    optimiser = torch.optim.SGD(plain.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
+    for x, y in train_batches(data, 8, seed=0, epoch=0):
+        with torch.no_grad(): _, guide = activations(teacher, x)
+        logits, mine = activations(plain, x)
+        total = torch.nn.functional.cross_entropy(logits, y) + 1000 * sum(at_loss(s, t) for s, t in zip(mine, guide))
+        optimiser.zero_grad(); total.backward(); optimiser.step()
+    for a, b in zip(student.parameters(), plain.parameters()): test_close(a, b, eps=1e-5)
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run():
+    data = shapes(train=64, test=16)
+    model = wrn(10, 0.5)
+    test_fail(lambda: fit(model, data, cross_entropy(), Recipe(epochs=1, batch_size=16, learning_rate=1e20), quiet=True), contains="epoch 1, step 2 (ce")
+
+
+def test_a_resumed_run_is_the_uninterrupted_run():
+    data = shapes(train=96, test=32)
+    recipe = Recipe(epochs=4, batch_size=32, epoch_step=(2,), seed=3)
+    def new_network():
+        torch.manual_seed(3)
+        return wrn(10, 0.5, "G(N/8)")
+    teacher, loss = wrn(10, 0.5), student_loss(10, 3, alpha=0.5, beta=1000.0)
+
+    with tempfile.TemporaryDirectory() as folder:
+        whole = new_network()
+        train(whole, data, loss, recipe, "whole", folder, teacher, quiet=True)
+        train(new_network(), data, loss, replace(recipe, epochs=2), "parts", folder, teacher, quiet=True)
+        torch.rand(7)                                                        # something else happens in between
+        parts = new_network()
+        history = train(parts, data, loss, recipe, "parts", folder, teacher, go_on=True, quiet=True)
+        lines = Path(folder, "parts.jsonl").read_text().splitlines()
+    test_eq([json.loads(line)["epoch"] for line in lines], [1, 2, 3, 4])
+    for (name, a), b in zip(whole.state_dict().items(), parts.state_dict().values()): assert torch.equal(a, b), name
+
+
+def test_resuming_another_network_is_refused():
+    data, recipe = shapes(train=32, test=16), Recipe(epochs=1, batch_size=16)
+    with tempfile.TemporaryDirectory() as folder:
+        train(wrn(10, 0.5), data, cross_entropy(), recipe, "net", folder, quiet=True)
+        test_fail(lambda: train(wrn(16, 0.5), data, cross_entropy(), recipe, "net", folder, go_on=True, quiet=True), contains="holds another network (depth 10, not 16)")
+        train(wrn(10, 0.5), data, cross_entropy(), recipe, "net", folder, quiet=True)     # a new run under the old name
+        assert Path(folder, "net.previous.pt").exists()
+
+
+def test_ctrl_c_keeps_the_finished_epochs():
+    data = shapes(train=32, test=16)
+    def interrupt(history, optimiser):
+        if len(history) == 2: raise KeyboardInterrupt
+    history = fit(wrn(10, 0.5), data, cross_entropy(), Recipe(epochs=9, batch_size=16), after_epoch=interrupt, quiet=True)
+    test_eq(len(history), 2)
+
+
+def test_bf16_trains_too():
+    data = shapes(train=64, test=16)
+    history = fit(wrn(10, 0.5), data, student_loss(10, 3, beta=1000.0), Recipe(epochs=1, batch_size=32, amp="bf16"), wrn(10, 0.5), quiet=True)
+    assert history[0]["at"] > 0 and history[0]["ce"] < 5

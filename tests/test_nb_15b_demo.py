@@ -1,0 +1,31 @@
+"""Generated from nbs/15b_demo.ipynb by tools/export.py. Edit the notebook, not this file."""
+from moonshine.demo import *
+
+
+import json, tempfile
+from dataclasses import replace
+from pathlib import Path
+import torch
+from fastcore.test import test_eq, test_close, test_fail
+from moonshine.attention import activations
+from moonshine.data import shapes
+from moonshine.trainer import Recipe
+from moonshine.wrn import wrn
+
+
+def test_looking_at_test_pictures():
+    data = shapes(train=20, test=10)
+    networks = dict(a=wrn(10, 0.5), b=wrn(10, 1))
+    seen = look(networks, data.test.select(slice(4)), data.normalisation())
+    test_eq((seen["a"].shape, seen["b"].shape), ((4, 16, 16, 16), (4, 32, 16, 16)))
+    assert all(0 < share < 1 for share in share_on_object(networks, data).values())
+
+
+def test_a_tiny_demo_writes_its_files():
+    with tempfile.TemporaryDirectory() as folder:
+        said = []
+        rows = demo(folder, train=64, test=32, recipe=replace(RECIPE, epochs=1), say=said.append)
+        test_eq(sorted(p.name for p in Path(folder).iterdir()), ["maps.png", "results.json", "table.png"])
+        assert all(p.stat().st_size > 1000 for p in Path(folder).glob("*.png"))
+        test_eq([row["network"] for row in json.loads(Path(folder, "results.json").read_text())["rows"]], ["teacher", "scratch", "kd", "at"])
+    assert rows[0]["parameters"] > rows[1]["parameters"] == rows[2]["parameters"] == rows[3]["parameters"]

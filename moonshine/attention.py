@@ -12,14 +12,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from .errors import InputError
-from .losses import Loss, Output, Term, check_convention, cross_entropy, distillation
+from .losses import Loss, Output, Term, at_least_float32, check_convention, cross_entropy, distillation
 
 # %% ../nbs/09_attention.ipynb #00000005
 def attention_map(
     activation:torch.Tensor,  # (B, C, H, W)
 ) -> torch.Tensor:
     "Where a network responds: (B, H·W), mean over the channels of the squares, each row scaled to length 1"
-    return F.normalize(activation.float().pow(2).mean(1).flatten(1), dim=1)
+    return F.normalize(at_least_float32(activation).pow(2).mean(1).flatten(1), dim=1)
 
 # %% ../nbs/09_attention.ipynb #0000000b
 def attention_layers(
@@ -28,10 +28,14 @@ def attention_layers(
 ) -> list[str]:
     "The layers to compare, checked to be there"
     if layers is None: layers = getattr(model, "attention_layers", None)
-    if layers is None: raise InputError(f"name the layers to look at for a {type(model).__name__}, e.g. layers=[{_last_names(model)}]")
+    if layers is None:
+        raise InputError(f"name the layers to look at for a {type(model).__name__}, "
+                         f"e.g. layers=[{_last_names(model)}]")
     known = dict(model.named_modules())
     for name in layers:
-        if name not in known: raise InputError(f"{type(model).__name__} has no layer {name!r}; its last ones are {_last_names(model)}")
+        if name not in known:
+            raise InputError(f"{type(model).__name__} has no layer {name!r}; "
+                             f"its last ones are {_last_names(model)}")
     return list(layers)
 
 def _last_names(model): return ", ".join(repr(name) for name, _ in list(model.named_children())[-4:])
@@ -46,7 +50,8 @@ class Taps(nn.Module):
         super().__init__()
         self.model, self.layers = model, attention_layers(model, layers)
         self.caught = {}
-        self.handles = [model.get_submodule(name).register_forward_hook(self._catch(name)) for name in self.layers]
+        self.handles = [
+            model.get_submodule(name).register_forward_hook(self._catch(name)) for name in self.layers]
 
     def _catch(self, name):
         def hook(module, args, output): self.caught[name] = output
@@ -72,13 +77,16 @@ def activations(
     model = getattr(model, "_orig_mod", model)               # a compiled network keeps the original here
     taps = Taps(model, layers)
     versions = {}
-    checks = [model.get_submodule(name).register_forward_hook(lambda m, a, out, name=name: versions.update({name: out._version})) for name in taps.layers]
+    def note(name): return lambda module, args, output: versions.update({name: output._version})
+    checks = [model.get_submodule(name).register_forward_hook(note(name)) for name in taps.layers]
     try: logits, found = taps(x)
     finally:
         taps.remove()
         for check in checks: check.remove()
     for name, activation in zip(taps.layers, found):
-        if activation._version != versions[name]: raise InputError(f"the layer after {name!r} overwrites its output in place; name that layer instead")
+        if activation._version != versions[name]:
+            raise InputError(f"the layer after {name!r} overwrites its output in place; "
+                             "name that layer instead")
     return logits, found
 
 # %% ../nbs/09_attention.ipynb #00000015
@@ -90,9 +98,11 @@ def at_loss(
     "How differently two activations look at the same pictures: a scalar"
     check_convention(convention)
     if student.shape[2:] != teacher.shape[2:]:
-        raise InputError(f"the teacher's map is {tuple(teacher.shape[2:])} and the student's {tuple(student.shape[2:])}; compare layers of one size")
+        raise InputError(f"the teacher's map is {tuple(teacher.shape[2:])} "
+                         f"and the student's {tuple(student.shape[2:])}; compare layers of one size")
     difference = attention_map(student) - attention_map(teacher)          # (B, H·W)
-    return difference.pow(2).mean() if convention == "code" else torch.linalg.vector_norm(difference, dim=1).mean()
+    if convention == "code": return difference.pow(2).mean()
+    return torch.linalg.vector_norm(difference, dim=1).mean()
 
 # %% ../nbs/09_attention.ipynb #0000001a
 def at_weight(
@@ -111,10 +121,13 @@ def attention_transfer(
 ) -> Loss:
     "The attention term alone, to be added to another loss"
     def value(student, teacher, labels):
-        return sum(at_loss(s, t, convention) for s, t in zip(student.activations, teacher.activations, strict=True))
-    what = "mean over batch and positions of the squared difference" if convention == "code" else "distance, mean over the batch"
+        pairs = zip(student.activations, teacher.activations, strict=True)
+        return sum(at_loss(s, t, convention) for s, t in pairs)
+    what = ("mean over batch and positions of the squared difference" if convention == "code"
+            else "distance, mean over the batch")
     meaning = f"difference of the attention maps of {layer_count} layers ({what}; summed over layers)"
-    return Loss((Term("at", at_weight(beta, layer_count, convention), value, meaning, ("teacher", "activations")),))
+    weight = at_weight(beta, layer_count, convention)
+    return Loss((Term("at", weight, value, meaning, ("teacher", "activations")),))
 
 # %% ../nbs/09_attention.ipynb #0000001d
 def student_loss(
@@ -135,6 +148,6 @@ def energy_inside(
     masks:torch.Tensor,       # (B, H', W') bool, the object's pixels; H' a multiple of H
 ) -> torch.Tensor:
     "The share of the attention map's energy that falls on the object: (B,), between 0 and 1"
-    energy = activation.float().pow(2).mean(1)                                             # (B, H, W)
+    energy = at_least_float32(activation).pow(2).mean(1)                                             # (B, H, W)
     inside = F.adaptive_avg_pool2d(masks.float()[:, None], energy.shape[1:])[:, 0]         # (B, H, W)
     return (energy * inside).sum((1, 2)) / energy.sum((1, 2))

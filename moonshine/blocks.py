@@ -27,8 +27,8 @@ PAPER_BLOCKTYPE = {"full": "Basic", "separable": "Basic", "bottleneck": "Bottle"
 @dataclass(frozen=True)
 class Block:
     "A residual block as a value: the kind of convolution, and the layout of the block that holds it"
-    family: str = "full"        # "full": k×k; "separable": grouped k×k, 1×1; "bottleneck": 1×1, grouped k×k, 1×1
-    blocktype: str = "Basic"    # "Basic": two convolutions, pre-activation; "Bottle": one; "Old": two, post-activation
+    family: str = "full"        # full: k×k; separable: grouped k×k, 1×1; bottleneck: 1×1, grouped k×k, 1×1
+    blocktype: str = "Basic"    # Basic: 2 convolutions, pre-activation; Bottle: 1; Old: 2, post-activation
     groups: int | None = 1      # number of groups of the k×k convolution; None: `group_size` decides
     group_size: int | None = None  # channels in each group, 1 is depthwise; None: `groups` decides
     contraction: int = 1        # b: the k×k convolution of a bottleneck works on out/b channels
@@ -36,7 +36,8 @@ class Block:
 
     def __post_init__(self):
         numbers = [n for n in (self.groups, self.group_size, self.contraction) if n is not None]
-        if min(numbers) < 1: raise InputError("the numbers of a block start at 1: groups, group size and contraction")
+        if min(numbers) < 1:
+            raise InputError("the numbers of a block start at 1: groups, group size and contraction")
 
     def __str__(self): return notation(self)
 
@@ -48,7 +49,8 @@ NOTATION = {  # the paper's forms -> the fields that each one fixes; named group
     r"G\(N(/(?P<group_size>\d+))?\)": dict(family="separable", groups=None, group_size=1),
     r"B\((?P<contraction>\d+)\)": dict(family="bottleneck"),
     r"BG\((?P<contraction>\d+),(?P<groups>\d+)\)": dict(family="bottleneck"),
-    r"BG\((?P<contraction>\d+),M(/(?P<group_size>\d+))?\)": dict(family="bottleneck", groups=None, group_size=1),
+    r"BG\((?P<contraction>\d+),M(/(?P<group_size>\d+))?\)": dict(
+        family="bottleneck", groups=None, group_size=1),
 }
 
 # %% ../nbs/01_blocks.ipynb #0000000e
@@ -73,20 +75,20 @@ def _match(text, grammar):
 
 # %% ../nbs/01_blocks.ipynb #00000011
 def parse_block(
-    text:"str|Block",         # the paper's notation ("BG(2,M/8)"), a released name ("G8B2"), or a `Block`, returned as it is
+    text:"str|Block",         # the paper's notation ("BG(2,M/8)"), a released name ("G8B2"), or a `Block` as is
     blocktype:str|None=None,  # layout for a released name: Basic (the default), Bottle or Old
 ) -> Block:
     "The block that `text` stands for; `InputError` if it stands for none"
     if isinstance(text, Block): return text
     name = re.sub(r"\s", "", str(text))
-    if found := re.fullmatch(r"(.+)/(Basic|Bottle|Old)", name):    # the canonical text of a released name: G8B2/Basic
+    if found := re.fullmatch(r"(.+)/(Basic|Bottle|Old)", name):  # canonical text of a released name: G8B2/Basic
         name, blocktype = found[1], blocktype or found[2]
     if blocktype not in (None, *BLOCKTYPES):
         raise InputError(f"unknown block type {blocktype!r}; use Basic, Bottle or Old")
     if fields := _match(name, NOTATION): return _paper_block(text, fields, blocktype)
     if fields := _match(name, RELEASED): return Block(**fields, blocktype=blocktype or "Basic")
-    raise InputError(f"unknown block {str(text)!r}; use S, S-2x2, G(4), G(N/8), G(N), B(2), BG(2,4), BG(2,M/8), BG(2,M), "
-                     "or a released name such as Conv, DConvG8, G8B2")
+    raise InputError(f"unknown block {str(text)!r}; use S, S-2x2, G(4), G(N/8), G(N), B(2), BG(2,4), "
+                     "BG(2,M/8), BG(2,M), or a released name such as Conv, DConvG8, G8B2")
 
 # %% ../nbs/01_blocks.ipynb #00000012
 def _paper_block(text, fields, blocktype):
@@ -115,11 +117,17 @@ def released_name(block:Block) -> str:
     "The released code's name of a block's convolution (its `--conv`)"
     b, size, groups = block.contraction, block.group_size, block.groups
     if block.family == "full": return "Conv" if block.kernel == 3 else "Conv2x2"
-    if block.family == "separable": return "DConv" if size == 1 else f"DConvG{size}" if size else f"DConvA{groups}"
-    return f"ConvB{b}" if groups == 1 else f"DConvB{b}" if size == 1 else f"G{size}B{b}" if size else f"A{groups}B{b}"
+    if block.family == "separable":
+        return "DConv" if size == 1 else f"DConvG{size}" if size else f"DConvA{groups}"
+    if groups == 1: return f"ConvB{b}"
+    return f"DConvB{b}" if size == 1 else f"G{size}B{b}" if size else f"A{groups}B{b}"
 
 # %% ../nbs/01_blocks.ipynb #0000001a
-SPAN = {1: dict(padding=0, dilation=1), 2: dict(padding=1, dilation=2), 3: dict(padding=1, dilation=1)}  # kernel -> ...
+SPAN = {  # kernel -> ...
+    1: dict(padding=0, dilation=1),
+    2: dict(padding=1, dilation=2),
+    3: dict(padding=1, dilation=1),
+}
 
 @dataclass(frozen=True)
 class Layer:
@@ -143,8 +151,9 @@ def group_count(
     "The number of groups that `block` asks for at a layer of that many channels"
     parts = block.group_size or block.groups
     if channels % parts:
+        why = f" of {parts}" if block.group_size else f": {parts} do not divide them"
         raise InputError(f"{where or 'a layer'} has {channels} channels, which {block} can't split into groups"
-                         + (f" of {parts}" if block.group_size else f": {parts} do not divide them") + "; choose a divisor or a wider network")
+                         f"{why}; choose a divisor or a wider network")
     return channels // parts if block.group_size else parts
 
 # %% ../nbs/01_blocks.ipynb #0000001d
@@ -157,7 +166,8 @@ def _separable(block, inp, out, stride, where):
 
 def _bottleneck(block, inp, out, stride, where):
     if out % block.contraction:
-        raise InputError(f"{where or 'a layer'} has {out} channels, which {block} can't contract by {block.contraction}; choose a divisor")
+        raise InputError(f"{where or 'a layer'} has {out} channels, which {block} can't contract "
+                         f"by {block.contraction}; choose a divisor")
     mid = out // block.contraction                       # M = N/b
     middle = "convdw" if block.group_size == 1 else "conv"
     return [Layer("conv1x1_down", inp, mid),
@@ -190,7 +200,8 @@ def convolution_parameters(
 # %% ../nbs/01_blocks.ipynb #00000025
 def convolution(layer:Layer) -> nn.Conv2d:
     "The module of one layer: no bias, padded to keep the size"
-    return nn.Conv2d(layer.in_channels, layer.out_channels, layer.kernel, layer.stride, groups=layer.groups, bias=False, **SPAN[layer.kernel])
+    return nn.Conv2d(layer.in_channels, layer.out_channels, layer.kernel, layer.stride, groups=layer.groups,
+                     bias=False, **SPAN[layer.kernel])
 
 def chain(chain_layers:list[Layer]) -> nn.Sequential:
     "Convolutions with BN and ReLU between them"
@@ -257,7 +268,7 @@ def residual(
 
 # %% ../nbs/01_blocks.ipynb #00000032
 def initialise(model:nn.Module) -> nn.Module:
-    "The released code's initial weights, in place; batch norms start at weight 1, bias 0, linear layers at bias 0"
+    "The released code's initial weights, in place; batch norms have weight 1, bias 0, linear layers bias 0"
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             k = module.kernel_size[0] * module.kernel_size[1]

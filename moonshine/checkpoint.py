@@ -43,7 +43,7 @@ FORMAT, VERSION = "moonshine checkpoint", 1
 def save(
     path:"str|Path",
     model:nn.Module,  # one of ours: it has a `spec`
-    **info,           # whatever else is to be kept: epoch, recipe, history, optimiser, classes, normalisation, ...
+    **info,           # whatever else is kept: epoch, recipe, history, optimiser, classes, normalisation, ...
 ):
     "Write a checkpoint, whole or not at all"
     content = dict(format=FORMAT, version=VERSION, **model.spec, **info, net=model.state_dict())
@@ -56,8 +56,10 @@ def read(path:"str|Path") -> dict:
     if not path.is_file(): raise InputError(f"no checkpoint {path}; train it first, or name another")
     try: content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:   # torch.load raises many kinds, and any of them means the same here
-        raise InputError(f"{path} is not a checkpoint that can be read safely ({type(error).__name__}); it may be truncated, or of another program") from None
-    if not isinstance(content, dict) or "net" not in content: raise InputError(f"{path} is not a moonshine checkpoint: it has no weights under 'net'")
+        raise InputError(f"{path} is not a checkpoint that can be read safely ({type(error).__name__}); "
+                         "it may be truncated, or of another program") from None
+    if not isinstance(content, dict) or "net" not in content:
+        raise InputError(f"{path} is not a moonshine checkpoint: it has no weights under 'net'")
     return content
 
 # %% ../nbs/10_checkpoint.ipynb #0000000b
@@ -69,9 +71,13 @@ def build(
     arguments = {key: info[key] for key in ("depth", "width", "block", "num_classes", "splits")}
     model = lookup(NETWORKS, info.get("network"), "network")(**arguments)
     try: missing, extra = model.load_state_dict(info["net"], strict=False)
-    except RuntimeError as error: raise InputError(f"{path} does not fit the network it describes: {str(error).splitlines()[-1].strip()}") from None
+    except RuntimeError as error:
+        why = str(error).splitlines()[-1].strip()
+        raise InputError(f"{path} does not fit the network it describes: {why}") from None
     wrong = [key for key in missing if not key.endswith("num_batches_tracked")] + extra
-    if wrong: raise InputError(f"{path} does not fit the network it describes; {len(wrong)} names differ, e.g. {wrong[0]}")
+    if wrong:
+        raise InputError(f"{path} does not fit the network it describes; "
+                         f"{len(wrong)} names differ, e.g. {wrong[0]}")
     return model.eval()
 
 # %% ../nbs/10_checkpoint.ipynb #0000000d
@@ -79,26 +85,35 @@ def is_original(content:dict) -> bool: return "conv" in content and "blocktype" 
 
 def describe_original(content:dict, path:"str|Path"="") -> dict:
     "A released checkpoint's description in our words"
-    if not content["conv"]: raise InputError(f"{path} was made with --module {content.get('module')}, code of its author's own; its network can't be built from the file")
+    if not content["conv"]:
+        raise InputError(f"{path} was made with --module {content.get('module')}, code of its author's own; "
+                         "its network can't be built from the file")
     net = content["net"]
     parts = {name.split(".")[1] for name in net if name.startswith("block1.")}
     curves = ("train_losses", "train_errors", "val_losses", "val_errors")
     rows = zip(*[map(float, content.get(curve, [])) for curve in curves])
-    history = [dict(epoch=i, train_loss=a, train_error=b, test_loss=c, test_error=d) for i, (a, b, c, d) in enumerate(rows, 1)]
+    history = [dict(epoch=i, train_loss=a, train_error=b, test_loss=c, test_error=d)
+               for i, (a, b, c, d) in enumerate(rows, 1)]
     return dict(format="released", network="wrn", depth=int(content["depth"]), width=content["width"],
-                block=str(parse_block(content["conv"], content["blocktype"])), num_classes=net["fc.weight"].shape[0],
-                splits=len(parts), epoch=content["epoch"] + 1, history=history, normalisation=None, net=net)
+                block=str(parse_block(content["conv"], content["blocktype"])),
+                num_classes=net["fc.weight"].shape[0], splits=len(parts),
+                epoch=content["epoch"] + 1, history=history, normalisation=None, net=net)
 
 # %% ../nbs/10_checkpoint.ipynb #0000000e
 def load(path:"str|Path"):
-    "A checkpoint of ours or of the released program: (network in evaluation mode, dict of all that the file says besides the weights)"
+    "A checkpoint, ours or the released program's: (network in evaluation mode, dict of all but its weights)"
     content = read(path)
     if is_original(content): content = describe_original(content, path)
-    elif content.get("format") != FORMAT: raise InputError(f"{path} is a checkpoint of another program; moonshine reads its own and the released code's")
-    elif content["version"] > VERSION: raise InputError(f"{path} was written by a newer moonshine (format {content['version']}, this one reads {VERSION}); update moonshine")
+    elif content.get("format") != FORMAT:
+        raise InputError(f"{path} is a checkpoint of another program; "
+                         "moonshine reads its own and the released code's")
+    elif content["version"] > VERSION:
+        raise InputError(f"{path} was written by a newer moonshine (format {content['version']}, "
+                         f"this one reads {VERSION}); update moonshine")
     return build(content, path), {key: value for key, value in content.items() if key != "net"}
 
 def load_original(path:"str|Path") -> nn.Module:
     "The network in a file of the released program (`NAME.t7`), in evaluation mode"
-    if not is_original(read(path)): raise InputError(f"{path} was not written by the released program; use load")
+    if not is_original(read(path)):
+        raise InputError(f"{path} was not written by the released program; use load")
     return load(path)[0]

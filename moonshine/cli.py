@@ -16,8 +16,9 @@ import typer
 from .errors import InputError
 
 # %% ../nbs/16_cli.ipynb #00000004
-app = typer.Typer(help="Distilling with cheap convolutions: train, compare costs, see a demonstration.", rich_markup_mode=None,
-                  pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True)
+app = typer.Typer(help="Distilling with cheap convolutions: train, compare costs, see a demonstration.",
+                  rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False,
+                  no_args_is_help=True)
 
 # %% ../nbs/16_cli.ipynb #00000006
 def option(help, *names): return typer.Option(*names, help=help, show_default=True)
@@ -37,7 +38,8 @@ def find_checkpoint(name:str, directory:str):
     places = [Path(directory, f"{name}.pt"), Path(directory, f"{name}.t7"), Path(name)]
     for place in places:
         if place.is_file(): return place
-    raise InputError(f"no teacher {places[0]} (nor {places[1]}); train it first: moonshine train DATASET teacher -t {name}")
+    raise InputError(f"no teacher {places[0]} (nor {places[1]}); train it first: "
+                     f"moonshine train DATASET teacher -t {name}")
 
 def check_fit(teacher, student, data):
     "Teacher and student must agree on the classes and on the size of the compared maps: [(H, W), ...]"
@@ -47,15 +49,20 @@ def check_fit(teacher, student, data):
     x = normalise(data.test.images[:2], data.normalisation())
     with torch.no_grad(): (_, theirs), (_, ours) = activations(teacher, x), activations(student.eval(), x)
     classes = teacher.spec["num_classes"]
-    if classes != len(data.classes): raise InputError(f"the teacher knows {classes} classes and {data.name} has {len(data.classes)}; use a teacher trained on {data.name}")
-    if len(theirs) != len(ours): raise InputError(f"the teacher has {len(theirs)} groups to compare and the student {len(ours)}; give both the same --AT_split")
+    if classes != len(data.classes):
+        raise InputError(f"the teacher knows {classes} classes and {data.name} has {len(data.classes)}; "
+                         f"use a teacher trained on {data.name}")
+    if len(theirs) != len(ours):
+        raise InputError(f"the teacher has {len(theirs)} groups to compare and the student {len(ours)}; "
+                         "give both the same --AT_split")
     return [tuple(a.shape[2:]) for a in ours]
 
 # %% ../nbs/16_cli.ipynb #0000000a
 def attention_weights(sizes, beta, convention) -> str:
     "What β comes to at each size of map, as a line of text"
     from moonshine.attention import at_weight
-    if convention == "paper": return f"  at: the distance itself counts, {at_weight(beta, len(sizes), convention):g} at every size"
+    if convention == "paper":
+        return f"  at: the distance itself counts, {at_weight(beta, len(sizes), convention):g} at every size"
     each = ", ".join(f"{at_weight(beta, len(sizes), convention) / (h * w):.3g} at {h}×{w}" for h, w in sizes)
     return f"  at, as weights of the squared distance: {each}"
 
@@ -72,8 +79,10 @@ def run_training(data, model, name, recipe, directory, go_on, device, teacher=No
     from moonshine.losses import cross_entropy
     loss = loss or cross_entropy()
     run = trainer.Run(name, directory)
-    if go_on and not run.checkpoint.exists(): print(f"nothing saved at {run.checkpoint} yet; starting from the beginning")
-    print(f"{data.name}: {len(data.train):,} training and {len(data.test):,} test pictures, {len(data.classes)} classes")
+    if go_on and not run.checkpoint.exists():
+        print(f"nothing saved at {run.checkpoint} yet; starting from the beginning")
+    print(f"{data.name}: {len(data.train):,} training and {len(data.test):,} test pictures, "
+          f"{len(data.classes)} classes")
     print(f"loss, with the weight of each term:\n{loss.describe()}")
     model, teacher = model.to(device), teacher and teacher.to(device)
     history = trainer.train(model, data, loss, recipe, name, directory, teacher, go_on, **info)
@@ -86,7 +95,8 @@ def run_training(data, model, name, recipe, directory, go_on, device, teacher=No
 def train(
     dataset: Annotated[str, typer.Argument(help="cifar10, cifar100, shapes, or folder (your own pictures)")],
     mode: Annotated[str, typer.Argument(help="teacher or student")],
-    cifar_loc: Annotated[Optional[str], option("folder of the CIFAR files (the same as --data_dir)", "--cifar_loc")] = None,
+    cifar_loc: Annotated[Optional[str], option(
+        "folder of the CIFAR files (the same as --data_dir)", "--cifar_loc")] = None,
     imagenet_loc: Annotated[Optional[str], option("folder with train/ and val/", "--imagenet_loc")] = None,
     data_dir: Annotated[Optional[str], option("folder of the data set", "--data_dir")] = None,
     download: Annotated[bool, option("fetch CIFAR if it is not there", "--download")] = False,
@@ -94,17 +104,23 @@ def train(
     workers: Annotated[int, option("accepted and not needed: the data is in memory", "--workers")] = 2,
     go_on: Annotated[bool, option("continue the run of this name", "--resume", "-r")] = False,
     GPU: Annotated[Optional[int], option("number of the GPU (the same as --device cuda:N)", "--GPU")] = None,
-    teacher_name: Annotated[str, option("name of the teacher's checkpoint", "--teacher_checkpoint", "-t")] = "wrn_40_2_T",
-    student_name: Annotated[str, option("name of the student's checkpoint", "--student_checkpoint", "-s")] = "wrn_40_2_student_KT",
+    teacher_name: Annotated[str, option(
+        "name of the teacher's checkpoint", "--teacher_checkpoint", "-t")] = "wrn_40_2_T",
+    student_name: Annotated[str, option(
+        "name of the student's checkpoint", "--student_checkpoint", "-s")] = "wrn_40_2_student_KT",
     depth: Annotated[int, option("6n + 4", "--wrn_depth")] = 40,
     width: Annotated[float, option("multiplies the channels 16, 32, 64", "--wrn_width")] = 2,
-    conv: Annotated[Optional[str], option("block: the paper's notation, BG(2,M/8), or a released name, G8B2; without it, Conv", "--conv")] = None,
-    module: Annotated[Optional[str], option("a Python file with a Conv of your own (not in this version)", "--module")] = None,
-    blocktype: Annotated[Optional[str], option("Basic (the default), Bottle or Old; the paper's notation fixes it", "--blocktype")] = None,
+    conv: Annotated[Optional[str], option(
+        "block: the paper's notation, BG(2,M/8), or a released name, G8B2; without it, Conv", "--conv")] = None,
+    module: Annotated[Optional[str], option(
+        "a Python file with a Conv of your own (not in this version)", "--module")] = None,
+    blocktype: Annotated[Optional[str], option(
+        "Basic (the default), Bottle or Old; the paper's notation fixes it", "--blocktype")] = None,
     splits: Annotated[int, option("parts of each group whose attention is compared", "--AT_split")] = 1,
     lr: Annotated[float, option("learning rate", "--lr")] = 0.1,
     lr_decay_ratio: Annotated[float, option("factor at each of --epoch_step", "--lr_decay_ratio")] = 0.2,
-    epoch_step: Annotated[str, option("epochs at whose start the learning rate drops, a JSON list", "--epoch_step")] = "[60,120,160]",
+    epoch_step: Annotated[str, option(
+        "epochs at whose start the learning rate drops, a JSON list", "--epoch_step")] = "[60,120,160]",
     epochs: Annotated[int, option("how many in all", "--epochs")] = 200,
     temperature: Annotated[float, option("of knowledge distillation", "--temperature")] = 4,
     alpha: Annotated[float, option("share of knowledge distillation; 0 is none", "--alpha")] = 0,
@@ -112,12 +128,15 @@ def train(
     beta: Annotated[float, option("weight of attention transfer; 0 is none", "--beta")] = 1e3,
     batch_size: Annotated[int, option("pictures in a batch", "--batch_size")] = 128,
     weight_decay: Annotated[float, option("on everything", "--weightDecay")] = 5e-4,
-    print_freq: Annotated[int, option("accepted and not needed: the bar is always up to date", "--print_freq")] = 10,
+    print_freq: Annotated[int, option(
+        "accepted and not needed: the bar is always up to date", "--print_freq")] = 10,
     seed: Annotated[int, option("of weights, order and augmentation", "--seed")] = 0,
     device: Annotated[str, option("auto, cpu, cuda, cuda:N", "--device")] = "auto",
     amp: Annotated[str, option("none (float32), bf16, or auto", "--amp")] = "none",
-    convention: Annotated[str, option("code (what made the tables) or paper (its equations)", "--loss_convention")] = "code",
-    directory: Annotated[str, option("folder of checkpoints and histories", "--checkpoint_dir")] = "checkpoints",
+    convention: Annotated[str, option(
+        "code (what made the tables) or paper (its equations)", "--loss_convention")] = "code",
+    directory: Annotated[str, option(
+        "folder of checkpoints and histories", "--checkpoint_dir")] = "checkpoints",
 ):
     "Train a teacher, or a student: from scratch (--alpha 0 --beta 0), by KD (--alpha), by AT (--beta)."
     flags = dict(locals())
@@ -132,21 +151,31 @@ def train(
 # %% ../nbs/16_cli.ipynb #00000010
 def check_flags(flags):
     "What can be seen to be wrong without reading a file"
-    if flags["mode"] not in ("teacher", "student"): raise InputError(f"unknown mode {flags['mode']!r}; use teacher or student")
-    if flags["dataset"] == "imagenet": raise InputError("imagenet is not in this version; use cifar10, cifar100, shapes or folder")
-    if flags["module"]: raise InputError("--module is not in this version; use --conv with a block such as 'BG(2,M/8)'")
-    if flags["aux_loss"] != "AT": raise InputError(f"--aux_loss {flags['aux_loss']} is not defined (the released code names SE and defines AT alone); use AT")
-    if flags["convention"] not in ("code", "paper"): raise InputError(f"unknown --loss_convention {flags['convention']!r}; use code or paper")
-    if not 0 <= flags["alpha"] <= 1: raise InputError(f"--alpha is {flags['alpha']:g}; it must be between 0 and 1")
-    if not 0 <= flags["beta"] < float("inf"): raise InputError(f"--beta is {flags['beta']:g}; it must be 0 or more")
-    if not 0 < flags["temperature"] < float("inf"): raise InputError(f"--temperature is {flags['temperature']:g}; it must be more than 0")
+    if flags["mode"] not in ("teacher", "student"):
+        raise InputError(f"unknown mode {flags['mode']!r}; use teacher or student")
+    if flags["dataset"] == "imagenet":
+        raise InputError("imagenet is not in this version; use cifar10, cifar100, shapes or folder")
+    if flags["module"]:
+        raise InputError("--module is not in this version; use --conv with a block such as 'BG(2,M/8)'")
+    if flags["aux_loss"] != "AT":
+        raise InputError(f"--aux_loss {flags['aux_loss']} is not defined "
+                         "(the released code names SE and defines AT alone); use AT")
+    if flags["convention"] not in ("code", "paper"):
+        raise InputError(f"unknown --loss_convention {flags['convention']!r}; use code or paper")
+    if not 0 <= flags["alpha"] <= 1:
+        raise InputError(f"--alpha is {flags['alpha']:g}; it must be between 0 and 1")
+    if not 0 <= flags["beta"] < float("inf"):
+        raise InputError(f"--beta is {flags['beta']:g}; it must be 0 or more")
+    if not 0 < flags["temperature"] < float("inf"):
+        raise InputError(f"--temperature is {flags['temperature']:g}; it must be more than 0")
     if flags["image_size"] < 8: raise InputError(f"--image_size is {flags['image_size']}; it must be 8 or more")
 
 def make_recipe(flags):
     "The recipe that the flags ask for"
     from moonshine.trainer import Recipe, check_recipe
-    return check_recipe(Recipe(flags["epochs"], flags["batch_size"], flags["lr"], flags["lr_decay_ratio"], number_list(flags["epoch_step"]),
-                               0.9, flags["weight_decay"], flags["seed"], flags["amp"]))
+    return check_recipe(Recipe(
+        flags["epochs"], flags["batch_size"], flags["lr"], flags["lr_decay_ratio"],
+        number_list(flags["epoch_step"]), 0.9, flags["weight_decay"], flags["seed"], flags["amp"]))
 
 # %% ../nbs/16_cli.ipynb #00000011
 def pick(flags):
@@ -160,11 +189,12 @@ def make_network(flags, num_classes=10):
     from moonshine.blocks import parse_block
     from moonshine.wrn import wrn
     torch.manual_seed(flags["seed"])
-    return wrn(flags["depth"], flags["width"], parse_block(flags["conv"] or "Conv", flags["blocktype"]), num_classes, flags["splits"])
+    block = parse_block(flags["conv"] or "Conv", flags["blocktype"])
+    return wrn(flags["depth"], flags["width"], block, num_classes, flags["splits"])
 
 # %% ../nbs/16_cli.ipynb #00000012
 def find_teacher(flags):
-    "A student's teacher, built from its own depth and width: (network, path), or (None, None) if none is needed"
+    "A student's teacher, built from its own depth and width: (network, path), or (None, None) if it needs none"
     from moonshine import checkpoint
     if flags["mode"] == "teacher" or not (flags["alpha"] or flags["beta"]): return None, None
     path = find_checkpoint(flags["teacher_name"], flags["directory"])
@@ -173,7 +203,8 @@ def find_teacher(flags):
 def read_data(flags):
     "The data set, from whichever of the folder flags is given"
     from moonshine.data import load_data
-    return load_data(flags["dataset"], flags["data_dir"] or flags["cifar_loc"], flags["download"], flags["image_size"])
+    root = flags["data_dir"] or flags["cifar_loc"]
+    return load_data(flags["dataset"], root, flags["download"], flags["image_size"])
 
 # %% ../nbs/16_cli.ipynb #00000013
 def train_one(flags, recipe, device, model, teacher, path, data):
@@ -185,10 +216,13 @@ def train_one(flags, recipe, device, model, teacher, path, data):
     if teacher:
         print(describe("teacher", path, teacher))
         sizes = check_fit(teacher, model, data)
-        loss = student_loss(len(data.classes), len(sizes), flags["alpha"], flags["beta"], flags["temperature"], flags["convention"])
+        loss = student_loss(len(data.classes), len(sizes), flags["alpha"], flags["beta"],
+                            flags["temperature"], flags["convention"])
         if flags["beta"]: print(attention_weights(sizes, flags["beta"], flags["convention"]))
-    method = {key: flags[key] for key in ("alpha", "beta", "temperature", "convention")} if flags["mode"] == "student" else {}
-    run_training(data, model, name, recipe, flags["directory"], flags["go_on"], device, teacher, loss, method=method, teacher_file=str(path or ""))
+    keys = ("alpha", "beta", "temperature", "convention") if flags["mode"] == "student" else ()
+    method = {key: flags[key] for key in keys}
+    run_training(data, model, name, recipe, flags["directory"], flags["go_on"], device, teacher, loss,
+                 method=method, teacher_file=str(path or ""))
 
 # %% ../nbs/16_cli.ipynb #00000015
 @app.command()
@@ -205,7 +239,8 @@ def demo(
 @app.command()
 def costs(
     blocks: Annotated[Optional[list[str]], typer.Argument(help="blocks, e.g. S 'G(N/8)' 'BG(2,M/8)'")] = None,
-    table: Annotated[Optional[int], option("a table of the paper, ours beside the printed figures: 2", "--table")] = None,
+    table: Annotated[Optional[int], option(
+        "a table of the paper, ours beside the printed figures: 2", "--table")] = None,
     depth: Annotated[int, option("6n + 4", "--wrn_depth")] = 40,
     width: Annotated[float, option("multiplies the channels 16, 32, 64", "--wrn_width")] = 2,
 ):

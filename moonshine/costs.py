@@ -23,7 +23,8 @@ def parameters(model:nn.Module) -> int:
 
 def paper_parameters(model:nn.Module) -> int:
     "Numbers in the saved state but for batch counters: how the paper's tables count"
-    return sum(value.numel() for name, value in model.state_dict().items() if not name.endswith("num_batches_tracked"))
+    return sum(value.numel() for name, value in model.state_dict().items()
+               if not name.endswith("num_batches_tracked"))
 
 # %% ../nbs/05_costs.ipynb #00000008
 @torch.no_grad()
@@ -58,8 +59,9 @@ def table2(dataset:str="cifar10") -> list[dict]:
     rows = []
     for row in paper_table(2):
         model = wrn(int(row["depth"]), float(row["width"]), row["block"], classes)
-        rows.append(dict(network=f"WRN-{row['depth']}-{row['width']}", block=row["block"], parameters=paper_parameters(model),
-                         printed=int(row[column]), note=wrong.get((row["block"], column), "")))
+        rows.append(dict(network=f"WRN-{row['depth']}-{row['width']}", block=row["block"],
+                         parameters=paper_parameters(model), printed=int(row[column]),
+                         note=wrong.get((row["block"], column), "")))
     return rows
 
 # %% ../nbs/05_costs.ipynb #00000015
@@ -74,13 +76,17 @@ def block_costs(
     for text in blocks:
         block = parse_block(text)
         model = wrn(depth, width, block, num_classes)
-        rows.append(dict(network=f"WRN-{depth}-{width:g}", block=str(block), parameters=parameters(model), as_the_paper_counts=paper_parameters(model), mult_adds=mult_adds(model)))
+        rows.append(dict(network=f"WRN-{depth}-{width:g}", block=str(block), parameters=parameters(model),
+                         as_the_paper_counts=paper_parameters(model), mult_adds=mult_adds(model)))
     return rows
 
 def text_table(rows:list[dict]) -> str:
     "Rows as aligned text; numbers to the right"
     show = lambda value: f"{value:,}" if isinstance(value, int) else str(value)
-    cells = [[name.replace("_", " ") for name in rows[0]]] + [[show(value) for value in row.values()] for row in rows]
+    names = [name.replace("_", " ") for name in rows[0]]
+    cells = [names] + [[show(value) for value in row.values()] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells)]
     right = [isinstance(value, (int, float)) for value in rows[0].values()]
-    return "\n".join("  ".join(cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(line, widths, right)).rstrip() for line in cells)
+    lines = [[cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(line, widths, right)]
+             for line in cells]
+    return "\n".join("  ".join(line).rstrip() for line in lines)

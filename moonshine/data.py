@@ -31,7 +31,9 @@ class Pictures:
     masks: torch.Tensor | None = None  # (N, H, W) bool: the object's pixels, where they are known
 
     def __len__(self): return len(self.labels)
-    def select(self, which): return Pictures(self.images[which], self.labels[which], None if self.masks is None else self.masks[which])
+    def select(self, which):
+        masks = None if self.masks is None else self.masks[which]
+        return Pictures(self.images[which], self.labels[which], masks)
 
 # %% ../nbs/07_data.ipynb #00000006
 @dataclass(frozen=True)
@@ -47,10 +49,11 @@ class Data:
     def normalisation(self): return dict(mean=list(self.mean), std=list(self.std))
 
 # %% ../nbs/07_data.ipynb #00000008
-RELEASED_NORMALISATION = json.loads(files("moonshine").joinpath("facts/released.json").read_text())["normalisation"]
+RELEASED_NORMALISATION = json.loads(
+    files("moonshine").joinpath("facts/released.json").read_text())["normalisation"]
 
 def colour_statistics(images:torch.Tensor):  # (N, 3, H, W) uint8
-    "Mean and standard deviation of each colour, in [0, 1], over all pixels; exact sums, so the order of the pictures does not matter"
+    "Each colour's mean and standard deviation, in [0, 1], over all pixels; exact sums, whatever their order"
     counts = torch.stack([torch.bincount(images[:, c].flatten(), minlength=256) for c in range(3)]).double()
     value = torch.arange(256, dtype=torch.float64) / 255
     mean = (counts * value).sum(1) / counts.sum(1)
@@ -73,8 +76,11 @@ def _cifar(name, root, download):
     try: train, test = (reader(root, train=part, download=download) for part in (True, False))
     except RuntimeError as error:
         if download: raise InputError(f"{name} could not be fetched into {root}: {error}") from None
-        raise InputError(f"no {name} (or not all of it) in {root}; to fetch it: moonshine train {name} teacher --data_dir {root} --download") from None
-    pictures = [Pictures(torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(part.targets)) for part in (train, test)]
+        raise InputError(f"no {name} (or not all of it) in {root}; to fetch it: "
+                         f"moonshine train {name} teacher --data_dir {root} --download") from None
+    pictures = [
+        Pictures(torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(part.targets))
+        for part in (train, test)]
     how = RELEASED_NORMALISATION[name]
     return Data(name, *pictures, tuple(train.classes), tuple(how["mean"]), tuple(how["std"]))
 
@@ -87,24 +93,29 @@ def cifar100(root:str="data", download:bool=False) -> Data:
     "CIFAR-100 from the folder that holds cifar-100-python"
     return _cifar("cifar100", root, download)
 
-# %% ../nbs/07_data.ipynb #00000014
+# %% ../nbs/07_data.ipynb #00000015
 PICTURE_FILES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm"}
 
 def _listing(folder):
     "The picture files of each class folder, sorted: {class: [path, ...]}"
     classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     found = {c.name: sorted(p for p in c.iterdir() if p.suffix.lower() in PICTURE_FILES) for c in classes}
-    if not found: raise InputError(f"{folder} has no class folders; put the pictures of each class in a folder of its own, {folder}/CLASS/")
+    if not found:
+        raise InputError(f"{folder} has no class folders; "
+                         f"put the pictures of each class in a folder of its own, {folder}/CLASS/")
     for name, paths in found.items():
-        if not paths: raise InputError(f"class folder {folder / name} holds no pictures; add some or remove the folder")
+        if not paths:
+            raise InputError(f"class folder {folder / name} holds no pictures; add some or remove the folder")
     return found
 
-# %% ../nbs/07_data.ipynb #00000015
+# %% ../nbs/07_data.ipynb #00000016
 def _picture(path, size):
     "One picture as a (3, size, size) uint8 array"
     try:
         with Image.open(path) as file: image = file.convert("RGB")
-    except OSError as error: raise InputError(f"{path} can't be read as a picture ({str(error).splitlines()[0]}); replace or remove it") from None
+    except OSError as error:
+        why = str(error).splitlines()[0]
+        raise InputError(f"{path} can't be read as a picture ({why}); replace or remove it") from None
     if image.size != (size, size): image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
     return np.asarray(image).transpose(2, 0, 1)
 
@@ -112,10 +123,11 @@ def _read(listing, size):
     "The pictures of a listing, decoded by a few threads"
     paths = [path for paths in listing.values() for path in paths]
     labels = [label for label, paths in enumerate(listing.values()) for _ in paths]
-    with ThreadPoolExecutor() as pool: arrays = list(pool.map(lambda path: _picture(path, size), paths, chunksize=64))
+    with ThreadPoolExecutor() as pool:
+        arrays = list(pool.map(lambda path: _picture(path, size), paths, chunksize=64))
     return Pictures(torch.from_numpy(np.stack(arrays)), torch.tensor(labels))
 
-# %% ../nbs/07_data.ipynb #00000016
+# %% ../nbs/07_data.ipynb #00000017
 def folder(
     root:str,           # holds train/CLASS/ and test/CLASS/ (or val/CLASS/)
     image_size:int=32,  # pictures are brought to image_size × image_size
@@ -124,14 +136,17 @@ def folder(
     root = Path(root)
     test = next((root / name for name in ("test", "val") if (root / name).is_dir()), root / "test")
     for part in (root, root / "train", test):
-        if not part.is_dir(): raise InputError(f"no folder {part}; pictures are looked for in {root}/train/CLASS/ and {root}/test/CLASS/ (or val)")
+        if not part.is_dir():
+            raise InputError(f"no folder {part}; pictures are looked for in {root}/train/CLASS/ "
+                             f"and {root}/test/CLASS/ (or val)")
     listings = [_listing(root / "train"), _listing(test)]
     if odd := set(listings[0]) ^ set(listings[1]):
-        raise InputError(f"{root / 'train'} and {test} differ in classes: {', '.join(sorted(odd))}; both need the same class folders")
+        raise InputError(f"{root / 'train'} and {test} differ in classes: {', '.join(sorted(odd))}; "
+                         "both need the same class folders")
     train, held_out = (_read(listing, image_size) for listing in listings)
     return Data(root.resolve().name, train, held_out, tuple(listings[0]), *colour_statistics(train.images))
 
-# %% ../nbs/07_data.ipynb #00000019
+# %% ../nbs/07_data.ipynb #0000001a
 def generator(
     seed:int,
     epoch:int,  # counted from 0
@@ -155,7 +170,7 @@ def crop_and_flip(
     padded = F.pad(images, (pad,) * 4).permute(0, 2, 3, 1)                          # (B, H+2p, W+2p, 3)
     return padded[which, rows[:, :, None], columns[:, None]].permute(0, 3, 1, 2)
 
-# %% ../nbs/07_data.ipynb #0000001c
+# %% ../nbs/07_data.ipynb #0000001d
 def normalise(
     images:torch.Tensor,  # (B, 3, H, W) uint8
     how:dict,             # mean and std of each colour, in [0, 1]
@@ -164,7 +179,7 @@ def normalise(
     mean, std = (torch.tensor(how[key], device=images.device).view(1, 3, 1, 1) * 255 for key in ("mean", "std"))
     return ((images.float() - mean) / std).contiguous(memory_format=torch.channels_last)
 
-# %% ../nbs/07_data.ipynb #0000001d
+# %% ../nbs/07_data.ipynb #0000001e
 def train_batches(
     data:Data,
     batch_size:int,
@@ -184,13 +199,13 @@ def train_batches(
         if augment: x = crop_and_flip(x, *shift[:, index].to(device), flip[index].to(device))
         yield normalise(x, data.normalisation()), pictures.labels[index].to(device)
 
-# %% ../nbs/07_data.ipynb #0000001e
+# %% ../nbs/07_data.ipynb #0000001f
 def test_batches(data:Data, batch_size:int=500, device="cpu"):
     "The test pictures in order, not augmented: (B, 3, H, W) float32 and labels (B,)"
     for x, y in zip(data.test.images.split(batch_size), data.test.labels.split(batch_size)):
         yield normalise(x.to(device), data.normalisation()), y.to(device)
 
-# %% ../nbs/07_data.ipynb #00000023
+# %% ../nbs/07_data.ipynb #00000024
 DATASETS = dict(
     shapes=lambda root, download, image_size: shapes(),
     cifar10=lambda root, download, image_size: cifar10(root or "data", download),
@@ -206,5 +221,6 @@ def load_data(
 ) -> Data:
     "A data set by its name"
     reader = lookup(DATASETS, name, "data set")
-    if name == "folder" and not root: raise InputError("data set folder needs --data_dir, the folder that holds train/ and test/ (or val/)")
+    if name == "folder" and not root:
+        raise InputError("data set folder needs --data_dir, the folder that holds train/ and test/ (or val/)")
     return reader(root, download, image_size)

@@ -36,7 +36,7 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     seed: int = 0                            # initial weights, order, crops and flips
-    amp: str = "none"                        # "none": float32; "bf16": mixed precision; "auto": bf16 where the machine has units for it
+    amp: str = "none"                        # none: float32; bf16: mixed precision; auto: bf16 if in hardware
     augment: bool = True                     # pad by 4, crop at random, flip half
 
     def rate(self, epoch:int) -> float:
@@ -46,12 +46,16 @@ class Recipe:
 # %% ../nbs/11_trainer.ipynb #00000007
 def check_recipe(recipe:Recipe) -> Recipe:
     "The recipe, or an `InputError` that names the number that can't be"
-    at_least = dict(epochs=1, batch_size=1, learning_rate=0, lr_decay_ratio=0, momentum=0, weight_decay=0, seed=0)
+    at_least = dict(
+        epochs=1, batch_size=1, learning_rate=0, lr_decay_ratio=0, momentum=0, weight_decay=0, seed=0)
     for field, least in at_least.items():
         value = getattr(recipe, field)
-        if not least <= value < float("inf"): raise InputError(f"{field} is {value}; it must be {least} or more")
-    if recipe.amp not in ("none", "bf16", "auto"): raise InputError(f"unknown amp {recipe.amp!r}; use none, bf16 or auto")
-    if any(step < 0 for step in recipe.epoch_step): raise InputError(f"epoch_step {list(recipe.epoch_step)} holds a negative epoch")
+        if not least <= value < float("inf"):
+            raise InputError(f"{field} is {value}; it must be {least} or more")
+    if recipe.amp not in ("none", "bf16", "auto"):
+        raise InputError(f"unknown amp {recipe.amp!r}; use none, bf16 or auto")
+    if any(step < 0 for step in recipe.epoch_step):
+        raise InputError(f"epoch_step {list(recipe.epoch_step)} holds a negative epoch")
     return recipe
 
 # %% ../nbs/11_trainer.ipynb #0000000a
@@ -61,14 +65,17 @@ def pick_device(name:str="auto") -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
-    except Exception: raise InputError(f"device {name!r} isn't there; use auto or cpu" + (f", or cuda:0 to cuda:{torch.cuda.device_count() - 1}" if torch.cuda.is_available() else "")) from None
+    except Exception:
+        others = f", or cuda:0 to cuda:{torch.cuda.device_count() - 1}" if torch.cuda.is_available() else ""
+        raise InputError(f"device {name!r} isn't there; use auto or cpu{others}") from None
     return device
 
 # %% ../nbs/11_trainer.ipynb #0000000b
 def has_bf16(device:torch.device) -> bool:
     "Whether the device multiplies bfloat16 in hardware"
     if device.type == "cuda": return torch.cuda.is_bf16_supported(including_emulation=False)
-    checks = [getattr(torch.cpu, name, lambda: False) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    checks = [getattr(torch.cpu, name, lambda: False) for name in names]
     return device.type == "cpu" and any(check() for check in checks)
 
 def precision(recipe:Recipe, device:torch.device):
@@ -83,7 +90,8 @@ class Means:
 
     def add(self, values:dict, count:int):
         "`values`: means over `count` pictures"
-        for name, value in values.items(): self.sums[name] = self.sums.get(name, 0.0) + value.detach().double() * count
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value.detach().double() * count
         self.count += count
 
     def means(self) -> dict: return {name: (total / self.count).item() for name, total in self.sums.items()}
@@ -110,14 +118,16 @@ class Progress:
     "fastprogress bars where somebody can watch them, plain lines elsewhere"
     def __init__(self, epochs:range, quiet:bool=False):
         self.epochs, self.quiet = epochs, quiet
-        self.bar = master_bar(epochs) if not quiet and len(epochs) and (IN_NOTEBOOK or sys.stdout.isatty()) else None
+        wanted = not quiet and len(epochs) and (IN_NOTEBOOK or sys.stdout.isatty())
+        self.bar = master_bar(epochs) if wanted else None
         if self.bar is not None: self.epochs = self.bar
 
     def batches(self, batches, total):
         return batches if self.bar is None else progress_bar(batches, total=total, parent=self.bar)
 
     def comment(self, terms):
-        if self.bar is not None: self.bar.child.comment = "  ".join(f"{name} {value.item():.3g}" for name, value in terms.items())
+        if self.bar is not None:
+            self.bar.child.comment = "  ".join(f"{name} {value.item():.3g}" for name, value in terms.items())
 
     def line(self, text):
         if self.bar is not None: self.bar.write(text)
@@ -128,11 +138,13 @@ def check_finite(total, terms, epoch, step):
     "Stop at a loss that is not a number"
     if torch.isfinite(total): return
     parts = ", ".join(f"{name} {value.item():.4g}" for name, value in terms.items())
-    raise InputError(f"the loss is {total.item()} in epoch {epoch + 1}, step {step + 1} ({parts}); the last saved epoch is kept; try a smaller --lr")
+    raise InputError(f"the loss is {total.item()} in epoch {epoch + 1}, step {step + 1} ({parts}); "
+                     "the last saved epoch is kept; try a smaller --lr")
 
 def optimiser_for(model:nn.Module, recipe:Recipe):
     "SGD as in the paper: momentum without Nesterov, weight decay on everything"
-    return torch.optim.SGD(model.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    return torch.optim.SGD(
+        model.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
 
 # %% ../nbs/11_trainer.ipynb #00000015
 def train_epoch(student, teacher, data, loss, recipe, optimiser, epoch, progress) -> dict:
@@ -167,7 +179,7 @@ def fit(
     after_epoch=lambda history, optimiser: None,  # called when an epoch is complete
     quiet:bool=False,                # no bars, no lines
 ) -> list[dict]:
-    "Train to the recipe's last epoch; returns the history, a dict an epoch. Ctrl-C ends it early with what it has"
+    "Train to the recipe's last epoch; returns the history, a dict an epoch. Ctrl-C ends early with what it has"
     layers = None if loss.needs("activations") else []
     student, guide = Taps(model, layers), Taps(teacher.eval(), layers) if loss.needs("teacher") else None
     model.to(memory_format=torch.channels_last)
@@ -178,7 +190,8 @@ def fit(
             start = time.perf_counter()
             means = train_epoch(student, guide, data, loss, recipe, optimiser, epoch, progress)
             seconds = time.perf_counter() - start
-            history.append(dict(epoch=epoch + 1, learning_rate=recipe.rate(epoch), **means, **evaluate(model, data, recipe),
+            history.append(dict(epoch=epoch + 1, learning_rate=recipe.rate(epoch),
+                                **means, **evaluate(model, data, recipe),
                                 seconds=seconds, images_per_second=len(data.train) / seconds))
             after_epoch(history, optimiser)
             progress.line(epoch_line(history[-1], recipe.epochs))
@@ -191,13 +204,14 @@ def fit(
 def epoch_line(row:dict, epochs:int) -> str:
     "An epoch in one line of text"
     terms = "  ".join(f"{name} {row[name]:.4g}" for name in ("ce", "kd", "at") if name in row)
-    return (f"epoch {row['epoch']}/{epochs}  {terms}  train error {row['train_error']:.2f} %  test error {row['test_error']:.2f} %  "
-            f"{row['images_per_second']:.0f} images/s")
+    return (f"epoch {row['epoch']}/{epochs}  {terms}  train error {row['train_error']:.2f} %  "
+            f"test error {row['test_error']:.2f} %  {row['images_per_second']:.0f} images/s")
 
 def best_and_last(history:list[dict]) -> str:
     "The paper reports the last epoch's error; the best one is optimistic, for it was picked by the test set"
     best = min(history, key=lambda row: row["test_error"])
-    return f"test error: last epoch {history[-1]['test_error']:.2f} %, best {best['test_error']:.2f} % (epoch {best['epoch']}, chosen on the test set)"
+    return (f"test error: last epoch {history[-1]['test_error']:.2f} %, best {best['test_error']:.2f} % "
+            f"(epoch {best['epoch']}, chosen on the test set)")
 
 # %% ../nbs/11_trainer.ipynb #0000001d
 class Run:
@@ -212,17 +226,19 @@ class Run:
             if path.exists(): path.replace(path.with_name(f"{self.name}.previous{path.suffix}"))
 
     def save(self, model, history, optimiser, **info):
-        checkpoint.save(self.checkpoint, model, epoch=len(history), history=history, optimiser=optimiser.state_dict(), **info)
+        checkpoint.save(self.checkpoint, model, epoch=len(history), history=history,
+                        optimiser=optimiser.state_dict(), **info)
         lines = "".join(json.dumps(row) + "\n" for row in history)
         checkpoint.write_whole(self.history, lambda file: file.write(lines.encode()))
 
 # %% ../nbs/11_trainer.ipynb #0000001e
 def board(run:Run, epochs_done:int):
-    "A function that writes the released program's scalars to TensorBoard, where tensorboard is installed; else one that does nothing"
+    "A function that writes the released scalars to TensorBoard if it is installed, else one that does nothing"
     try: from torch.utils.tensorboard import SummaryWriter
     except ImportError: return lambda row: None
     writer = SummaryWriter(run.directory / "tensorboard" / run.name, purge_step=epochs_done + 1)
-    names = dict(train_loss="train_loss", train_top1="train_error", train_top5="train_top5_error", learning_rate="learning_rate", test_top1="test_error")
+    names = dict(train_loss="train_loss", train_top1="train_error", train_top5="train_top5_error",
+                 learning_rate="learning_rate", test_top1="test_error")
     def write(row):
         for scalar, key in names.items(): writer.add_scalar(scalar, row[key], row["epoch"])
         writer.flush()
@@ -233,9 +249,13 @@ def resume(run:Run, model:nn.Module, recipe:Recipe):
     "Put a saved run's weights into `model`: (optimiser, history), ready for the next epoch"
     saved, info = checkpoint.load(run.checkpoint)
     if saved.spec != model.spec:
-        odd = [f"{key} {saved.spec[key]}, not {model.spec[key]}" for key in model.spec if saved.spec.get(key) != model.spec[key]]
-        raise InputError(f"{run.checkpoint} holds another network ({'; '.join(odd)}); resume with its own flags or use another name")
-    if "optimiser" not in info: raise InputError(f"{run.checkpoint} holds no optimiser state; only a run of moonshine train can be resumed")
+        odd = [f"{key} {saved.spec[key]}, not {model.spec[key]}"
+               for key in model.spec if saved.spec.get(key) != model.spec[key]]
+        raise InputError(f"{run.checkpoint} holds another network ({'; '.join(odd)}); "
+                         "resume with its own flags or use another name")
+    if "optimiser" not in info:
+        raise InputError(f"{run.checkpoint} holds no optimiser state; "
+                         "only a run of moonshine train can be resumed")
     model.load_state_dict(saved.state_dict())
     optimiser = optimiser_for(model, recipe)
     optimiser.load_state_dict(info["optimiser"])
@@ -258,7 +278,8 @@ def train(
     run, optimiser, history = Run(name, directory), None, []
     if go_on and run.checkpoint.exists(): optimiser, history = resume(run, model, recipe)
     else: run.start()
-    kept = dict(recipe=asdict(recipe), data=data.name, classes=list(data.classes), normalisation=data.normalisation(), torch=str(torch.__version__), **info)
+    kept = dict(recipe=asdict(recipe), data=data.name, classes=list(data.classes),
+                normalisation=data.normalisation(), torch=str(torch.__version__), **info)
     scalars = board(run, len(history))
     def after_epoch(history, optimiser):
         run.save(model, history, optimiser, **kept)

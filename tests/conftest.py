@@ -1,4 +1,5 @@
 """What all tests share: options, marks, and the data folder beside the repository."""
+import inspect
 import os
 from pathlib import Path
 
@@ -30,6 +31,12 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if item.get_closest_marker(flag):
                 item.add_marker(pytest.mark.skip(reason=f"{reason}: runs under --{flag}"))
+
+
+def pytest_pycollect_makeitem(collector, name, obj):
+    """Leave out what a test file only imports: fastcore's test_eq and the package's test_batches are no tests of its own."""
+    if inspect.isfunction(obj) and obj.__module__ != collector.module.__name__:
+        return []
 
 
 def find_shared(

@@ -107,6 +107,16 @@ def test_checkpoint_dir_moves_the_files():
     assert os.path.exists("elsewhere/T.pt") and os.path.exists("elsewhere/T.jsonl") and not os.path.exists("checkpoints")
 
 
+def test_tensorboard_gets_the_released_scalars():
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    assert main(["train", "shapes", "teacher", "-t", "T", *SMALL]) == 0
+    events = EventAccumulator("checkpoints/tensorboard/T").Reload()
+    assert {"train_loss", "train_top1", "train_top5", "learning_rate"} <= set(events.Tags()["scalars"])
+    row = json.loads(open("checkpoints/T.jsonl").readline())
+    assert events.Scalars("train_top1")[0].value == pytest.approx(row["train_error"])
+
+
 def test_resume_with_nothing_saved_begins_and_says_so(capsys):
     assert main(["train", "shapes", "teacher", "-t", "T", "--resume", *SMALL]) == 0
     assert "nothing saved at checkpoints/T.pt yet; starting from the beginning" in capsys.readouterr().out

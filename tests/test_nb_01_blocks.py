@@ -38,7 +38,8 @@ def test_text_and_value_are_inverse():
 
 def test_what_is_no_block_is_refused():
     test_fail(lambda: parse_block("G8"), contains="unknown block 'G8'; use S")
-    test_fail(lambda: parse_block("G8B2", "Bottel"), contains="unknown block type 'Bottel'; use Basic, Bottle or Old")
+    test_fail(lambda: parse_block("G8B2", "Bottel"),
+              contains="unknown block type 'Bottel'; use Basic, Bottle or Old")
     test_fail(lambda: parse_block("BG(2,M/8)", "Basic"), contains="write G8B2 for the same convolution")
     test_fail(lambda: parse_block("G(0)"), contains="start at 1")
 
@@ -46,7 +47,8 @@ def test_what_is_no_block_is_refused():
 def test_impossible_groups_name_the_layer():
     test_eq([l.groups for l in layers("BG(2,M/8)", 64, 64)], [1, 4, 1])     # M = 32 channels, 8 in each group
     test_eq([l.groups for l in layers("G(N/8)", 16, 32)], [2, 1])           # grouped on the 16 input channels
-    test_fail(lambda: layers("G(5)", 16, 32, where="block1.0.layer.0.conv1"), contains="block1.0.layer.0.conv1 has 16 channels")
+    test_fail(lambda: layers("G(5)", 16, 32, where="block1.0.layer.0.conv1"),
+              contains="block1.0.layer.0.conv1 has 16 channels")
     test_fail(lambda: layers(parse_block("G16B4", "Bottle"), 32, 32), contains="can't split into groups of 16")
     test_fail(lambda: layers("B(3)", 16, 16), contains="can't contract by 3")
 
@@ -62,7 +64,8 @@ def test_table_1_by_its_formulas():
 
 
 def test_every_form_of_block_keeps_the_shape():
-    for text in ["S", "S-2x2", "G(4)", "G(N/8)", "G(N)", "B(2)", "BG(2,4)", "BG(2,M/8)", "BG(4,M)", "G8B2/Basic", "Conv/Old", "DConv/Old"]:
+    for text in ["S", "S-2x2", "G(4)", "G(N/8)", "G(N)", "B(2)", "BG(2,4)", "BG(2,M/8)", "BG(4,M)",
+                 "G8B2/Basic", "Conv/Old", "DConv/Old"]:
         x = torch.randn(2, 32, 8, 8)
         test_eq(residual(text, 32, 32)(x).shape, (2, 32, 8, 8))
         test_eq(residual(text, 32, 64, stride=2)(x).shape, (2, 64, 4, 4))
@@ -81,7 +84,9 @@ def test_batch_norms_are_as_many_as_table_1_says():
 def test_pre_activation_by_hand():
     unit = residual("S", 4, 8, stride=2).eval()
     x = torch.randn(2, 4, 6, 6)
-    def bn_relu(bn, x): return ((x - bn.running_mean[:, None, None]) / (bn.running_var[:, None, None] + bn.eps).sqrt()).relu()
+    def bn_relu(bn, x):
+        deviation = (bn.running_var[:, None, None] + bn.eps).sqrt()
+        return ((x - bn.running_mean[:, None, None]) / deviation).relu()
     active = bn_relu(unit.bn1, x)
     h = torch.conv2d(active, unit.conv1.conv.weight, stride=2, padding=1)
     h = torch.conv2d(bn_relu(unit.bn2, h), unit.conv2.conv.weight, padding=1)

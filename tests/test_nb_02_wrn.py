@@ -31,7 +31,8 @@ def test_a_student_has_its_teachers_widths():
     test_eq(len(student.block1[0].layer), len(teacher.block1[0].layer))
     weights = lambda net: sum(p.numel() for p in net.parameters())
     test_eq(weights(teacher), 2_243_546)
-    print(f"{weights(teacher):,} -> {weights(student):,} weights: {weights(teacher) / weights(student):.1f} times fewer")
+    fewer = weights(teacher) / weights(student)
+    print(f"{weights(teacher):,} -> {weights(student):,} weights: {fewer:.1f} times fewer")
 
 
 def test_the_same_network_in_parts():

@@ -40,7 +40,8 @@ def test_the_52_totals_of_table_2():
     differ = [row for row in rows if row["parameters"] != row["printed"]]
     print(f"{len(rows) - len(differ)} of {len(rows)} totals agree")
     test_eq(len(rows), 52)
-    test_eq([(row["block"], row["parameters"], row["printed"]) for row in differ], [("BG(2,M/16)", 243_706, 234_704)])
+    test_eq([(row["block"], row["parameters"], row["printed"]) for row in differ],
+            [("BG(2,M/16)", 243_706, 234_704)])
     print(differ[0]["note"])
 
 
@@ -57,4 +58,5 @@ def test_cheap_blocks_are_cheaper():
     rows = block_costs(["S", "G(N/8)", "BG(2,M/8)"], depth=16, width=1)
     assert rows[0]["parameters"] > rows[1]["parameters"] > rows[2]["parameters"]
     assert rows[0]["mult_adds"] > rows[1]["mult_adds"] > rows[2]["mult_adds"]
-    test_eq(text_table([dict(block="S", parameters=1234), dict(block="G(N)", parameters=5)]), "block  parameters\nS           1,234\nG(N)            5")
+    test_eq(text_table([dict(block="S", parameters=1234), dict(block="G(N)", parameters=5)]),
+            "block  parameters\nS           1,234\nG(N)            5")

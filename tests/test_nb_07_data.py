@@ -40,7 +40,8 @@ def test_cifar10_reads_its_own_layout():
         (folder / "batches.meta").write_bytes(pickle.dumps(dict(label_names=list("abcdefghij"))))
         return pixels
 
-    with tempfile.TemporaryDirectory() as root, patch("torchvision.datasets.cifar.check_integrity", lambda path, md5=None: Path(path).is_file()):
+    with (tempfile.TemporaryDirectory() as root,
+          patch("torchvision.datasets.cifar.check_integrity", lambda path, md5=None: Path(path).is_file())):
         pixels = write_tiny_cifar10(root)
         data = cifar10(root)
     test_eq((len(data.train), len(data.test), data.classes[0]), (10, 2, "a"))
@@ -49,12 +50,31 @@ def test_cifar10_reads_its_own_layout():
     test_eq(data.mean, (0.4914, 0.4822, 0.4465))
 
 
+def test_cifar100_reads_its_own_layout():
+    def write_tiny_cifar100(root):
+        folder = Path(root, "cifar-100-python"); folder.mkdir()
+        for name, count in (("train", 3), ("test", 2)):
+            pixels = np.full((count, 3072), 7, dtype=np.uint8)
+            content = dict(data=pixels, fine_labels=[99] * count, coarse_labels=[0] * count)
+            (folder / name).write_bytes(pickle.dumps(content))
+        (folder / "meta").write_bytes(pickle.dumps(dict(fine_label_names=[f"class {i}" for i in range(100)])))
+
+    with (tempfile.TemporaryDirectory() as root,
+          patch("torchvision.datasets.cifar.check_integrity", lambda path, md5=None: Path(path).is_file())):
+        write_tiny_cifar100(root)
+        data = cifar100(root)
+    test_eq((len(data.train), len(data.test), len(data.classes)), (3, 2, 100))
+    test_eq(data.train.labels.tolist(), [99, 99, 99])
+    test_eq(data.std, (0.2009, 0.1984, 0.2023))
+
+
 def test_a_folder_of_pictures():
     def write_folder(root, sizes=((32, 32), (40, 60))):
         for part in ("train", "val"):
             for number, name in enumerate(("cat", "dog")):
                 Path(root, part, name).mkdir(parents=True)
-                for i, size in enumerate(sizes): Image.new("RGB", size, (0, 100 * number, i)).save(Path(root, part, name, f"{i}.png"))
+                for i, size in enumerate(sizes):
+                    Image.new("RGB", size, (0, 100 * number, i)).save(Path(root, part, name, f"{i}.png"))
 
     with tempfile.TemporaryDirectory() as root:
         write_folder(root)

@@ -8,6 +8,11 @@ from torch.nn import functional as F
 from fastcore.test import test_eq, test_close, test_fail
 
 
+def test_half_precision_is_widened():
+    for dtype, wider in {torch.bfloat16: torch.float32, torch.float16: torch.float32, torch.float64: torch.float64}.items():
+        test_eq(at_least_float32(torch.zeros(2, dtype=dtype)).dtype, wider)
+
+
 def test_weights_of_the_soft_term():
     test_eq(soft_weight(4.0, 0.9, 10, "paper"), 28.8)
     test_close(soft_weight(4.0, 0.9, 10, "code"), 2.88)       # CIFAR-10: 10 times weaker
@@ -29,15 +34,17 @@ def test_kd_loss_by_plain_arithmetic():
     s, t, y = 3 * torch.randn(6, 10), 3 * torch.randn(6, 10), torch.randint(0, 10, (6,))
     for convention in ("code", "paper"):
         for T, alpha in ((4.0, 0.9), (1.0, 0.5), (8.0, 1.0)):
-            test_close(kd_loss(s, t, y, T, alpha, convention).item(), by_hand(s, t, y, T, alpha, convention) / 6, eps=1e-4)
+            expected = by_hand(s, t, y, T, alpha, convention) / 6
+            test_close(kd_loss(s, t, y, T, alpha, convention).item(), expected, eps=1e-4)
 
 
 def test_kd_loss_is_the_released_line():
     torch.manual_seed(0)
     s, t, y = torch.randn(6, 100), torch.randn(6, 100), torch.randint(0, 100, (6,))
     T, alpha = 4.0, 0.9
-    kl = F.kl_div(F.log_softmax(s / T, 1), F.softmax(t / T, 1), reduction="none").mean()     # over batch and classes
-    test_close(kd_loss(s, t, y, T, alpha, "code"), kl * 2 * T * T * alpha + F.cross_entropy(s, y) * (1 - alpha), eps=1e-5)
+    kl = F.kl_div(F.log_softmax(s / T, 1), F.softmax(t / T, 1), reduction="none").mean()  # over batch and classes
+    expected = kl * 2 * T * T * alpha + F.cross_entropy(s, y) * (1 - alpha)
+    test_close(kd_loss(s, t, y, T, alpha, "code"), expected, eps=1e-5)
 
 
 def test_gradient_is_zero_at_the_teacher():
@@ -68,6 +75,14 @@ def test_gradient_by_formula():
         test_close(s.grad, (torch.softmax(s / T, 1) - torch.softmax(t / T, 1)).detach() / T / 3, eps=1e-6)
 
 
+def test_kd_loss_passes_the_gradient_check():
+    torch.manual_seed(0)
+    s = torch.randn(3, 5, dtype=torch.float64, requires_grad=True)
+    t, y = torch.randn(3, 5, dtype=torch.float64), torch.tensor([0, 3, 4])
+    for convention in ("code", "paper"):
+        assert torch.autograd.gradcheck(lambda s: kd_loss(s, t, y, convention=convention), s)
+
+
 def test_terms_add_up_to_kd_loss():
     torch.manual_seed(0)
     s, t, y = torch.randn(6, 10), torch.randn(6, 10), torch.randint(0, 10, (6,))
@@ -80,4 +95,5 @@ def test_terms_add_up_to_kd_loss():
 
 
 def test_teacher_and_student_must_agree_on_the_classes():
-    test_fail(lambda: kd_loss(torch.zeros(2, 10), torch.zeros(2, 100), torch.zeros(2, dtype=torch.long)), contains="teacher gives 100 classes and the student 10")
+    test_fail(lambda: kd_loss(torch.zeros(2, 10), torch.zeros(2, 100), torch.zeros(2, dtype=torch.long)),
+              contains="teacher gives 100 classes and the student 10")

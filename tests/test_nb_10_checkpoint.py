@@ -27,23 +27,28 @@ def test_what_is_saved_comes_back():
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "net.pt")
         model = wrn(10, 0.5, "BG(2,M)", num_classes=7).eval()
-        save(path, model, epoch=3, history=[dict(epoch=1, ce=2.0)], normalisation=dict(mean=[0.5] * 3, std=[0.2] * 3))
+        save(path, model, epoch=3, history=[dict(epoch=1, ce=2.0)],
+             normalisation=dict(mean=[0.5] * 3, std=[0.2] * 3))
         again, info = load(path)
     x = torch.randn(2, 3, 32, 32)
     assert torch.equal(model(x), again(x))
-    test_eq((info["block"], info["depth"], info["width"], info["num_classes"], info["epoch"]), ("BG(2,M)", 10, 0.5, 7, 3))
+    test_eq((info["block"], info["depth"], info["width"], info["num_classes"], info["epoch"]),
+            ("BG(2,M)", 10, 0.5, 7, 3))
     test_eq(info["history"], [dict(epoch=1, ce=2.0)])
 
 
 def test_released_files_load_with_and_without_counters():
     def released_file(path, model, conv, blocktype, counters=True):
-        net = {key: value for key, value in model.state_dict().items() if counters or not key.endswith("num_batches_tracked")}
+        net = {key: value for key, value in model.state_dict().items()
+               if counters or not key.endswith("num_batches_tracked")}
         curves = dict(train_losses=[2.0, 1.0], train_errors=[torch.tensor(70.0), torch.tensor(60.0)],
                       val_losses=[1.5, 1.4], val_errors=[torch.tensor(50.0), torch.tensor(45.0)])
-        torch.save(dict(net=net, epoch=1, width=2.0, depth=10, conv=conv, blocktype=blocktype, module=None, **curves), path)
+        content = dict(net=net, epoch=1, width=2.0, depth=10, conv=conv, blocktype=blocktype, module=None, **curves)
+        torch.save(content, path)
 
     x = torch.randn(2, 3, 32, 32)
-    for conv, blocktype, block, splits in [("G8B2", "Bottle", "BG(2,M/8)", 1), ("Conv", "Old", "Conv/Old", 1), ("DConvG4", "Basic", "G(N/4)", 1)]:
+    cases = [("G8B2", "Bottle", "BG(2,M/8)", 1), ("Conv", "Old", "Conv/Old", 1), ("DConvG4", "Basic", "G(N/4)", 1)]
+    for conv, blocktype, block, splits in cases:
         for counters in (True, False):
             model = wrn(10, 2, block, num_classes=100, splits=splits).eval()
             with tempfile.TemporaryDirectory() as folder:
@@ -51,7 +56,8 @@ def test_released_files_load_with_and_without_counters():
                 again, info = load(Path(folder, "a.t7"))
                 assert torch.equal(load_original(Path(folder, "a.t7"))(x), model(x))
             test_eq((info["block"], info["num_classes"], info["epoch"]), (block, 100, 2))
-            test_eq(info["history"][1], dict(epoch=2, train_loss=1.0, train_error=60.0, test_loss=1.4, test_error=45.0))
+            test_eq(info["history"][1],
+                    dict(epoch=2, train_loss=1.0, train_error=60.0, test_loss=1.4, test_error=45.0))
 
 
 def test_what_is_no_checkpoint_is_refused():
@@ -70,7 +76,8 @@ def test_what_is_no_checkpoint_is_refused():
         refused(dict(net=Malicious()), "can be read safely")
         refused(dict(weights=1), "no weights under 'net'")
         refused(dict(net={}), "of another program")
-        refused(dict(torch.load(Path(folder, "net.pt"), weights_only=True), format="moonshine checkpoint", version=99), "newer moonshine")
+        content = torch.load(Path(folder, "net.pt"), weights_only=True)
+        refused(dict(content, format="moonshine checkpoint", version=99), "newer moonshine")
         test_fail(lambda: load(Path(folder, "absent.pt")), contains="no checkpoint")
         test_fail(lambda: load_original(path), contains="use load")
 

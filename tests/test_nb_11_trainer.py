@@ -44,11 +44,12 @@ def test_the_loop_learns_and_reports():
     data = shapes(train=256, test=64)
     torch.manual_seed(0)
     model = wrn(10, 0.5)
-    history = fit(model, data, cross_entropy(), Recipe(epochs=3, batch_size=32, epoch_step=(2,), augment=False), quiet=True)
+    recipe = Recipe(epochs=3, batch_size=32, epoch_step=(2,), augment=False)
+    history = fit(model, data, cross_entropy(), recipe, quiet=True)
     test_eq([row["epoch"] for row in history], [1, 2, 3])
     assert history[2]["ce"] < history[0]["ce"] < 3, "the loss must fall"
-    test_eq(set(history[0]), {"epoch", "learning_rate", "train_loss", "ce", "train_error", "train_top5_error", "test_loss",
-                              "test_error", "test_top5_error", "seconds", "images_per_second"})
+    test_eq(set(history[0]), {"epoch", "learning_rate", "train_loss", "ce", "train_error", "train_top5_error",
+                              "test_loss", "test_error", "test_top5_error", "seconds", "images_per_second"})
     print(epoch_line(history[-1], 3), best_and_last(history), sep="\n")
 
 
@@ -70,7 +71,8 @@ def test_the_loop_is_plain_sgd():
     for x, y in train_batches(data, 8, seed=0, epoch=0):
         with torch.no_grad(): _, guide = activations(teacher, x)
         logits, mine = activations(plain, x)
-        total = torch.nn.functional.cross_entropy(logits, y) + 1000 * sum(at_loss(s, t) for s, t in zip(mine, guide))
+        attention = sum(at_loss(s, t) for s, t in zip(mine, guide))
+        total = torch.nn.functional.cross_entropy(logits, y) + 1000 * attention
         optimiser.zero_grad(); total.backward(); optimiser.step()
     for a, b in zip(student.parameters(), plain.parameters()): test_close(a, b, eps=1e-5)
 
@@ -78,7 +80,8 @@ def test_the_loop_is_plain_sgd():
 def test_a_loss_that_is_not_a_number_stops_the_run():
     data = shapes(train=64, test=16)
     model = wrn(10, 0.5)
-    test_fail(lambda: fit(model, data, cross_entropy(), Recipe(epochs=1, batch_size=16, learning_rate=1e20), quiet=True), contains="epoch 1, step 2 (ce")
+    recipe = Recipe(epochs=1, batch_size=16, learning_rate=1e20)
+    test_fail(lambda: fit(model, data, cross_entropy(), recipe, quiet=True), contains="epoch 1, step 2 (ce")
 
 
 def test_a_resumed_run_is_the_uninterrupted_run():
@@ -105,8 +108,9 @@ def test_resuming_another_network_is_refused():
     data, recipe = shapes(train=32, test=16), Recipe(epochs=1, batch_size=16)
     with tempfile.TemporaryDirectory() as folder:
         train(wrn(10, 0.5), data, cross_entropy(), recipe, "net", folder, quiet=True)
-        test_fail(lambda: train(wrn(16, 0.5), data, cross_entropy(), recipe, "net", folder, go_on=True, quiet=True), contains="holds another network (depth 10, not 16)")
-        train(wrn(10, 0.5), data, cross_entropy(), recipe, "net", folder, quiet=True)     # a new run under the old name
+        test_fail(lambda: train(wrn(16, 0.5), data, cross_entropy(), recipe, "net", folder, go_on=True, quiet=True),
+                  contains="holds another network (depth 10, not 16)")
+        train(wrn(10, 0.5), data, cross_entropy(), recipe, "net", folder, quiet=True)  # new run under the old name
         assert Path(folder, "net.previous.pt").exists()
 
 
@@ -114,11 +118,13 @@ def test_ctrl_c_keeps_the_finished_epochs():
     data = shapes(train=32, test=16)
     def interrupt(history, optimiser):
         if len(history) == 2: raise KeyboardInterrupt
-    history = fit(wrn(10, 0.5), data, cross_entropy(), Recipe(epochs=9, batch_size=16), after_epoch=interrupt, quiet=True)
+    recipe = Recipe(epochs=9, batch_size=16)
+    history = fit(wrn(10, 0.5), data, cross_entropy(), recipe, after_epoch=interrupt, quiet=True)
     test_eq(len(history), 2)
 
 
 def test_bf16_trains_too():
     data = shapes(train=64, test=16)
-    history = fit(wrn(10, 0.5), data, student_loss(10, 3, beta=1000.0), Recipe(epochs=1, batch_size=32, amp="bf16"), wrn(10, 0.5), quiet=True)
+    recipe = Recipe(epochs=1, batch_size=32, amp="bf16")
+    history = fit(wrn(10, 0.5), data, student_loss(10, 3, beta=1000.0), recipe, wrn(10, 0.5), quiet=True)
     assert history[0]["at"] > 0 and history[0]["ce"] < 5

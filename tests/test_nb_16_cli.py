@@ -19,7 +19,8 @@ def run(*arguments):
 def test_epoch_step_is_a_list():
     test_eq(number_list("[60,120,160]"), (60, 120, 160))
     test_eq(number_list("[]"), ())
-    for wrong in ("60", "[1.5]", "[-3]", "60,120", '["a"]'): test_fail(lambda: number_list(wrong), contains="is not a list of epochs")
+    for wrong in ("60", "[1.5]", "[-3]", "60,120", '["a"]'):
+        test_fail(lambda: number_list(wrong), contains="is not a list of epochs")
 
 
 def test_mistakes_are_one_line_and_status_2():

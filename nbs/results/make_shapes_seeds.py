@@ -1,0 +1,54 @@
+"""Measure the demonstration over several seeds: is the teacher better than its student, and what do KD and AT do?
+
+    python nbs/results/make_shapes_seeds.py [SEEDS]
+
+Writes `shapes_seeds.json` beside this file, after every seed; seeds that are in it already are not run again. SEEDS is 5 unless given.
+"""
+import json
+import platform
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from moonshine.checkpoint import write_whole
+from moonshine.data import shapes
+from moonshine.demo import RECIPE, STUDENT, TEACHER, TEST, TRAIN, share_on_object, train_four
+
+OUT = Path(__file__).with_name("shapes_seeds.json")
+
+
+def empty() -> dict:
+    """What will be measured, before anything is."""
+    def name(network): return f"WRN-{network['depth']}-{network['width']} {network['block']}"
+    what = (f"shapes, {TRAIN:,} training and {TEST:,} test pictures, {RECIPE.epochs} epochs; teacher {name(TEACHER)}, "
+            f"student {name(STUDENT)}; test error of the last epoch in percent")
+    machine = f"{torch.get_num_threads()} CPU threads, float32, torch {torch.__version__}, Python {platform.python_version()}"
+    return dict(what=what, machine=machine, seeds=[], test_error={}, share_on_object={})
+
+
+def add_seed(results: dict, seed: int, data) -> None:
+    """Train all four with one seed, and keep the errors and where they look (second group)."""
+    networks, rows = train_four(data, replace(RECIPE, seed=seed), quiet=True, say=lambda text: None)
+    for row in rows:
+        results["test_error"].setdefault(row["network"], []).append(row["test_error"])
+    for name, share in share_on_object(networks, data).items():
+        results["share_on_object"].setdefault(name, []).append(round(share, 4))
+    results["seeds"].append(seed)
+
+
+def main(seeds=5):
+    data, results = shapes(TRAIN, TEST), empty()
+    if OUT.exists():
+        before = json.loads(OUT.read_text())
+        results = before if before["what"] == results["what"] else results
+    for seed in range(int(seeds)):
+        if seed not in results["seeds"]:
+            add_seed(results, seed, data)
+            write_whole(OUT, lambda file: file.write((json.dumps(results, indent=1) + "\n").encode()))
+            print(seed, {name: errors[-1] for name, errors in results["test_error"].items()}, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -138,7 +138,7 @@ def train(
     directory: Annotated[str, option(
         "folder of checkpoints and histories", "--checkpoint_dir")] = "checkpoints",
 ):
-    "Train a teacher, or a student: from scratch (--alpha 0 --beta 0), by KD (--alpha), by AT (--beta)."
+    "Train a teacher or a student. A student learns from scratch (--alpha 0 --beta 0), by KD (--alpha) or AT (--beta)."
     flags = dict(locals())
     check_flags(flags)
     recipe = make_recipe(flags)
@@ -230,7 +230,7 @@ def demo(
     directory: Annotated[str, option("where the pictures and results go", "--directory")] = "moonshine-demo",
     seed: Annotated[int, option("of weights and order", "--seed")] = 0,
 ):
-    "Draw a data set, train a teacher and one cheap student three ways, show where they look. Takes minutes."
+    "See it work, in minutes. Draws pictures, trains a teacher and one cheap student three ways, shows where they look."
     from dataclasses import replace
     from moonshine import demo as demonstration
     from moonshine.trainer import check_recipe
@@ -244,7 +244,7 @@ def costs(
     depth: Annotated[int, option("6n + 4", "--wrn_depth")] = 40,
     width: Annotated[float, option("multiplies the channels 16, 32, 64", "--wrn_width")] = 2,
 ):
-    "Parameters and multiply-adds of blocks; or all of Table 2 against the paper."
+    "Count parameters and multiply-adds. Of the blocks that you name, or of all of the paper's Table 2."
     from moonshine.costs import block_costs, table2, text_table
     if table not in (None, 2): raise InputError(f"--table {table} is not in this version; use --table 2")
     if table: print_table2(table2)
@@ -262,7 +262,8 @@ def print_table2(table2):
 # %% ../nbs/16_cli.ipynb #00000018
 def main(arguments:list[str]|None=None) -> int:
     "Run the command line; returns the exit status, and exits with it when called as a program"
-    try: status = app(arguments, standalone_mode=False) or 0
+    given = sys.argv[1:] if arguments is None else arguments
+    try: status = app(given or ["--help"], standalone_mode=False) or 0
     except InputError as error: status = _complain(error)
     except OSError as error: status = _complain(f"{error.filename or 'a file'}: {error.strerror or error}")
     except KeyboardInterrupt: status = 130

@@ -257,3 +257,9 @@ def test_core_modules_do_not_import_matplotlib_or_widgets():
     code = "import sys\n" + "\n".join(f"import moonshine.{name}" for name in names)
     code += "\nassert not {'matplotlib', 'ipywidgets', 'IPython'} & set(sys.modules), {'matplotlib', 'ipywidgets', 'IPython'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_no_words_at_all_is_help(capsys):
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    assert "train" in out and "demo" in out and "costs" in out

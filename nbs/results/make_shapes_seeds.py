@@ -4,6 +4,7 @@
 
 Writes `shapes_seeds.json` beside this file, after every seed; seeds that are in it already are not run again. SEEDS is 5 unless given.
 """
+import hashlib
 import json
 import platform
 import sys
@@ -19,13 +20,18 @@ from moonshine.demo import RECIPE, STUDENT, TEACHER, TEST, TRAIN, share_on_objec
 OUT = Path(__file__).with_name("shapes_seeds.json")
 
 
-def empty() -> dict:
+def fingerprint(data) -> str:
+    """A checksum of the training pictures: results of another drawing are not mixed with these."""
+    return hashlib.sha256(data.train.images.numpy().tobytes()).hexdigest()[:16]
+
+
+def empty(data) -> dict:
     """What will be measured, before anything is."""
     def name(network): return f"WRN-{network['depth']}-{network['width']} {network['block']}"
     what = (f"shapes, {TRAIN:,} training and {TEST:,} test pictures, {RECIPE.epochs} epochs; teacher {name(TEACHER)}, "
             f"student {name(STUDENT)}; test error of the last epoch in percent")
     machine = f"{torch.get_num_threads()} CPU threads, float32, torch {torch.__version__}, Python {platform.python_version()}"
-    return dict(what=what, machine=machine, seeds=[], test_error={}, share_on_object={})
+    return dict(what=what, pictures=fingerprint(data), machine=machine, seeds=[], test_error={}, share_on_object={})
 
 
 def add_seed(results: dict, seed: int, data) -> None:
@@ -39,10 +45,12 @@ def add_seed(results: dict, seed: int, data) -> None:
 
 
 def main(seeds=5):
-    data, results = shapes(TRAIN, TEST), empty()
+    data = shapes(TRAIN, TEST)
+    results = empty(data)
     if OUT.exists():
         before = json.loads(OUT.read_text())
-        results = before if before["what"] == results["what"] else results
+        if (before["what"], before["pictures"]) == (results["what"], results["pictures"]):
+            results = before
     for seed in range(int(seeds)):
         if seed not in results["seeds"]:
             add_seed(results, seed, data)

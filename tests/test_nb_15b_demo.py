@@ -13,6 +13,13 @@ from moonshine.trainer import Recipe
 from moonshine.wrn import wrn
 
 
+def test_a_network_looks_like_itself():
+    data = shapes(train=20, test=10)
+    a, b = wrn(10, 0.5), wrn(10, 0.5)
+    test_eq(attention_distance(a, a, data), 0)
+    assert attention_distance(a, b, data) > 0
+
+
 def test_looking_at_test_pictures():
     data = shapes(train=20, test=10)
     networks = dict(a=wrn(10, 0.5), b=wrn(10, 1))
@@ -27,5 +34,7 @@ def test_a_tiny_demo_writes_its_files():
         rows = demo(folder, train=64, test=32, recipe=replace(RECIPE, epochs=1), say=said.append)
         test_eq(sorted(p.name for p in Path(folder).iterdir()), ["maps.png", "results.json", "table.png"])
         assert all(p.stat().st_size > 1000 for p in Path(folder).glob("*.png"))
-        test_eq([row["network"] for row in json.loads(Path(folder, "results.json").read_text())["rows"]], ["teacher", "scratch", "kd", "at"])
+        written = json.loads(Path(folder, "results.json").read_text())["rows"]
+        test_eq([row["network"] for row in written], ["teacher", "scratch", "kd", "at"])
+        test_eq(written[0]["map_distance"], 0)
     assert rows[0]["parameters"] > rows[1]["parameters"] == rows[2]["parameters"] == rows[3]["parameters"]

@@ -29,16 +29,18 @@ def empty(data) -> dict:
     """What will be measured, before anything is."""
     def name(network): return f"WRN-{network['depth']}-{network['width']} {network['block']}"
     what = (f"shapes, {TRAIN:,} training and {TEST:,} test pictures, {RECIPE.epochs} epochs; teacher {name(TEACHER)}, "
-            f"student {name(STUDENT)}; test error of the last epoch in percent")
+            f"student {name(STUDENT)};\ntest error of the last epoch in percent; distance from the teacher's maps, times 1000")
     machine = f"{torch.get_num_threads()} CPU threads, float32, torch {torch.__version__}, Python {platform.python_version()}"
-    return dict(what=what, pictures=fingerprint(data), machine=machine, seeds=[], test_error={}, share_on_object={})
+    return dict(what=what, pictures=fingerprint(data), machine=machine, seeds=[], test_error={}, map_distance={},
+                share_on_object={})
 
 
 def add_seed(results: dict, seed: int, data) -> None:
-    """Train all four with one seed, and keep the errors and where they look (second group)."""
+    """Train all four with one seed; keep the errors, how far the maps are from the teacher's, and where they look (second group)."""
     networks, rows = train_four(data, replace(RECIPE, seed=seed), quiet=True, say=lambda text: None)
     for row in rows:
-        results["test_error"].setdefault(row["network"], []).append(row["test_error"])
+        for column in ("test_error", "map_distance"):
+            results[column].setdefault(row["network"], []).append(row[column])
     for name, share in share_on_object(networks, data).items():
         results["share_on_object"].setdefault(name, []).append(round(share, 4))
     results["seeds"].append(seed)

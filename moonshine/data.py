@@ -170,7 +170,7 @@ def crop_and_flip(
     padded = F.pad(images, (pad,) * 4).permute(0, 2, 3, 1)                          # (B, H+2p, W+2p, 3)
     return padded[which, rows[:, :, None], columns[:, None]].permute(0, 3, 1, 2)
 
-# %% ../nbs/07_data.ipynb #0000001d
+# %% ../nbs/07_data.ipynb #0000001f
 def normalise(
     images:torch.Tensor,  # (B, 3, H, W) uint8
     how:dict,             # mean and std of each colour, in [0, 1]
@@ -179,7 +179,7 @@ def normalise(
     mean, std = (torch.tensor(how[key], device=images.device).view(1, 3, 1, 1) * 255 for key in ("mean", "std"))
     return ((images.float() - mean) / std).contiguous(memory_format=torch.channels_last)
 
-# %% ../nbs/07_data.ipynb #0000001e
+# %% ../nbs/07_data.ipynb #00000020
 def train_batches(
     data:Data,
     batch_size:int,
@@ -199,13 +199,13 @@ def train_batches(
         if augment: x = crop_and_flip(x, *shift[:, index].to(device), flip[index].to(device))
         yield normalise(x, data.normalisation()), pictures.labels[index].to(device)
 
-# %% ../nbs/07_data.ipynb #0000001f
+# %% ../nbs/07_data.ipynb #00000021
 def test_batches(data:Data, batch_size:int=500, device="cpu"):
     "The test pictures in order, not augmented: (B, 3, H, W) float32 and labels (B,)"
     for x, y in zip(data.test.images.split(batch_size), data.test.labels.split(batch_size)):
         yield normalise(x.to(device), data.normalisation()), y.to(device)
 
-# %% ../nbs/07_data.ipynb #00000024
+# %% ../nbs/07_data.ipynb #00000026
 DATASETS = dict(
     shapes=lambda root, download, image_size: shapes(),
     cifar10=lambda root, download, image_size: cifar10(root or "data", download),

@@ -119,7 +119,7 @@ def picture_grid(columns:dict):  # title -> pictures, (B, H, W, 3) or (B, H, W)
     for column, (title, pictures) in enumerate(columns.items()):
         axes[0, column].set_title(title, fontsize=10)
         colours = "gray" if pictures.dtype == torch.bool else "viridis"
-        for row in range(count): axes[row, column].imshow(pictures[row], cmap=colours)
+        for row in range(count): axes[row, column].imshow(pictures[row].numpy(), cmap=colours)
     for axis in axes.flat: axis.set_axis_off()
     return figure
 

@@ -236,7 +236,10 @@ def test_the_program_exits_as_it_says():
 def test_ctrl_c_keeps_the_finished_epochs(tmp_path):
     """An interrupted program ends with status 130, without a traceback, and what it saved goes on."""
     arguments = ["train", "shapes", "teacher", "-t", "T", "--epochs", "500", *SMALL[:4]]
-    running = subprocess.Popen([sys.executable, "-m", "moonshine", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def listen():  # a program started in the background of a script ignores Ctrl-C, and so would ours
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    running = subprocess.Popen([sys.executable, "-m", "moonshine", *arguments], preexec_fn=listen,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not os.path.exists("checkpoints/T.jsonl"):
         assert running.poll() is None, running.communicate()
         time.sleep(0.1)

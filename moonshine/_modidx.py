@@ -14,6 +14,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                      'moonshine.attention.attention_map': ('attention.html#attention_map', 'moonshine/attention.py'),
                                      'moonshine.attention.attention_transfer': ( 'attention.html#attention_transfer',
                                                                                  'moonshine/attention.py'),
+                                     'moonshine.attention.changes': ('attention.html#changes', 'moonshine/attention.py'),
                                      'moonshine.attention.energy_inside': ('attention.html#energy_inside', 'moonshine/attention.py'),
                                      'moonshine.attention.student_loss': ('attention.html#student_loss', 'moonshine/attention.py')},
             'moonshine.blocks': { 'moonshine.blocks.Block': ('blocks.html#block', 'moonshine/blocks.py'),

@@ -33,6 +33,13 @@ def test_activations_are_the_group_outputs():
     test_eq([len(m._forward_hooks) for m in net.modules() if m._forward_hooks], [])     # no hook is left behind
 
 
+def test_activations_in_inference_mode():
+    net, x = wrn(10, 1).eval(), torch.randn(2, 3, 32, 32)
+    with torch.inference_mode(): logits, found = activations(net, x)
+    test_close(logits, net(x), eps=1e-6)
+    test_eq(len(found), 3)
+
+
 def test_activations_of_torchvision_networks():
     from torchvision.models import mobilenet_v3_small, resnet18, vgg11_bn
     x = torch.randn(2, 3, 64, 64)

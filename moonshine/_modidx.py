@@ -51,6 +51,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                       'moonshine.checkpoint.is_original': ('checkpoint.html#is_original', 'moonshine/checkpoint.py'),
                                       'moonshine.checkpoint.load': ('checkpoint.html#load', 'moonshine/checkpoint.py'),
                                       'moonshine.checkpoint.load_original': ('checkpoint.html#load_original', 'moonshine/checkpoint.py'),
+                                      'moonshine.checkpoint.new_file_mode': ('checkpoint.html#new_file_mode', 'moonshine/checkpoint.py'),
                                       'moonshine.checkpoint.read': ('checkpoint.html#read', 'moonshine/checkpoint.py'),
                                       'moonshine.checkpoint.save': ('checkpoint.html#save', 'moonshine/checkpoint.py'),
                                       'moonshine.checkpoint.write_whole': ('checkpoint.html#write_whole', 'moonshine/checkpoint.py')},

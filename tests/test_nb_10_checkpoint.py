@@ -20,6 +20,9 @@ def test_a_failed_write_leaves_the_old_file():
         write_whole(path, lambda file: file.write(b"good"))
         test_fail(lambda: write_whole(path, fail_half_way), contains="disk is full")
         test_eq(path.read_bytes(), b"good")
+        ordinary = Path(folder, "ordinary"); ordinary.touch()
+        test_eq(path.stat().st_mode, ordinary.stat().st_mode)
+        ordinary.unlink()
         test_eq([p.name for p in Path(folder).iterdir()], ["a.pt"])       # nothing is left lying about
 
 

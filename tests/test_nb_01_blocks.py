@@ -2,6 +2,8 @@
 from moonshine.blocks import *
 
 
+import tempfile
+from pathlib import Path
 import torch
 from torch import nn
 from fastcore.test import test_eq, test_close, test_fail
@@ -28,7 +30,8 @@ def test_notation_and_released_names_agree():
 
 
 def test_text_and_value_are_inverse():
-    for text in ["G8B2/Basic", "ConvB4/Old", "Conv/Old", "DConvG2/Bottle", "A4B2/Basic", "Conv/Bottle"]:
+    for text in ["G8B2/Basic", "ConvB4/Old", "Conv/Old", "DConvG2/Bottle", "A4B2/Basic", "Conv/Bottle",
+                 "DConv3D/Basic", "ACDC/Old", "module(mine.py)/Basic"]:
         test_eq(str(parse_block(text)), text)
     test_eq(str(parse_block(" BG( 2, M / 8 ) ")), "BG(2,M/8)")     # spaces are allowed
     test_eq(str(parse_block("G(N/1)")), "G(N)")                      # one channel a group is depthwise
@@ -69,6 +72,45 @@ def test_every_form_of_block_keeps_the_shape():
         x = torch.randn(2, 32, 8, 8)
         test_eq(residual(text, 32, 32)(x).shape, (2, 32, 8, 8))
         test_eq(residual(text, 32, 64, stride=2)(x).shape, (2, 64, 4, 4))
+
+
+def test_every_released_name_in_every_layout():
+    test_eq((len(RELEASED_NAMES), len(set(RELEASED_NAMES))), (32, 32))
+    x = torch.randn(2, 64, 6, 6)
+    for name in (*RELEASED_NAMES, "ACDC"):
+        for blocktype in BLOCKTYPES:
+            unit = residual(parse_block(name, blocktype), 64, 128, stride=2)
+            out = unit(x)
+            test_eq((name, blocktype, out.shape), (name, blocktype, (2, 128, 3, 3)))
+            out.square().sum().backward()
+            test_eq([p_name for p_name, p in unit.named_parameters() if p.grad is None], [])
+            test_eq(str(parse_block(str(parse_block(name, blocktype)))), str(parse_block(name, blocktype)))
+
+
+def test_a_file_of_your_own():
+    folder = Path(tempfile.mkdtemp())
+    (folder / "mine.py").write_text("import torch\nConv = torch.nn.Conv2d\n")
+    own = use_module(folder / "mine.py")
+    test_eq(str(own), "module(mine.py)/Basic")
+    test_eq([p.shape for p in residual(own, 8, 8).parameters()],       # the full convolution, by another way
+            [p.shape for p in residual("S", 8, 8).parameters()])
+    (folder / "block.py").write_text(
+        "from torch import nn\nclass Conv(nn.Conv2d): pass\n"
+        "class Block(nn.Sequential):\n"
+        "    def __init__(self, i, o, stride, conv):"
+        " super().__init__(conv(i, o, 3, stride=stride, padding=1), nn.ReLU())\n")
+    test_eq(type(residual(use_module(folder / "block.py"), 8, 16, 2)).__name__, "Block")
+
+
+def test_a_file_that_fails_says_why():
+    for text, why in {"x = 1": "defines no Conv", "import nothing_of_this_name": "ModuleNotFoundError: No module named",
+                      "def (": "SyntaxError"}.items():
+        (folder / "bad.py").write_text(text)
+        test_fail(lambda: use_module(folder / "bad.py"), contains=why)
+    test_fail(lambda: use_module(folder / "absent.py"), contains="no file")
+    (folder / "odd.py").write_text("class Conv:\n    def __init__(self, a): pass\n")
+    test_fail(lambda: residual(use_module(folder / "odd.py"), 8, 8), contains="Conv of odd.py can't be built: TypeError")
+    test_fail(lambda: residual("module(other.py)/Basic", 8, 8), contains="give it with --module")
 
 
 def test_batch_norms_are_as_many_as_table_1_says():

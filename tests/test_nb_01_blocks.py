@@ -103,6 +103,7 @@ def test_a_file_of_your_own():
 
 
 def test_a_file_that_fails_says_why():
+    folder = Path(tempfile.mkdtemp())
     for text, why in {"x = 1": "defines no Conv", "import nothing_of_this_name": "ModuleNotFoundError: No module named",
                       "def (": "SyntaxError"}.items():
         (folder / "bad.py").write_text(text)

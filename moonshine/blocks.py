@@ -278,21 +278,24 @@ class PreActivation(nn.Module):
 
 # %% ../nbs/01_blocks.ipynb #0000002e
 class PostActivation(nn.Module):
-    "Convolution, BN, ReLU, convolution, BN, added to the input, ReLU"
+    "Convolution, BN, ReLU, convolution, BN (or, in a Bottle, convolution, BN) added to the input, ReLU"
     def __init__(self, block, in_channels, out_channels, stride=1, where=""):
         super().__init__()
         self.conv1 = chain(layers(block, in_channels, out_channels, stride, f"{where}.conv1"))
         self.bn1 = nn.BatchNorm2d(out_channels)
-        self.conv2 = chain(layers(block, out_channels, out_channels, 1, f"{where}.conv2"))
-        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.two = BLOCKTYPES[block.blocktype] == 2
+        if self.two:
+            self.conv2 = chain(layers(block, out_channels, out_channels, 1, f"{where}.conv2"))
+            self.bn2 = nn.BatchNorm2d(out_channels)
         same = in_channels == out_channels and stride == 1
         self.downsample = None if same else nn.Sequential(
             nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))
 
     def forward(self, x):                                    # (B, in, H, W)
         shortcut = x if self.downsample is None else self.downsample(x)
-        out = F.relu(self.bn1(self.conv1(x)), inplace=True)  # (B, out, H/stride, W/stride)
-        return F.relu(shortcut + self.bn2(self.conv2(out)), inplace=True)
+        out = self.bn1(self.conv1(x))                        # (B, out, H/stride, W/stride)
+        if self.two: out = self.bn2(self.conv2(F.relu(out, inplace=True)))
+        return F.relu(shortcut + out, inplace=True)
 
 # %% ../nbs/01_blocks.ipynb #00000030
 USER = {}   # file name -> (Conv, Block or None), filled by `use_module` alone

@@ -7,7 +7,7 @@ __all__ = ['NETWORKS', 'FORMAT', 'VERSION', 'new_file_mode', 'write_whole', 'sav
            'describe_original', 'load', 'load_original']
 
 # %% ../nbs/10_checkpoint.ipynb #00000002
-import os, tempfile
+import inspect, os, tempfile
 from pathlib import Path
 
 import torch
@@ -76,8 +76,8 @@ def build(
     path:"str|Path"="",  # for messages
 ) -> nn.Module:
     "The network that a checkpoint describes, with its weights, in evaluation mode"
-    arguments = {key: info[key] for key in ("depth", "width", "block", "num_classes", "splits")}
-    model = lookup(NETWORKS, info.get("network"), "network")(**arguments)
+    builder = lookup(NETWORKS, info.get("network"), "network")
+    model = builder(**{key: info[key] for key in inspect.signature(builder).parameters if key in info})
     try: missing, extra = model.load_state_dict(info["net"], strict=False)
     except RuntimeError as error:
         why = str(error).splitlines()[-1].strip()

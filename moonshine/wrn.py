@@ -36,6 +36,7 @@ class WRN(nn.Module):
         super().__init__()
         self.spec = dict(
             network="wrn", depth=depth, width=width, block=str(block), num_classes=num_classes, splits=splits)
+        self.title = f"WRN-{depth}-{width:g} {block}"
         blocks = (depth - 4) // 6
         w1, w2, w3 = (int(channels * width) for channels in (16, 32, 64))
         self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)

@@ -48,8 +48,7 @@ def train_four(
     for name, options in dict(teacher={}, **methods).items():
         model = network(TEACHER if teacher is None else STUDENT, recipe.seed)
         loss = student_loss(len(data.classes), 3, **options)
-        spec = model.spec
-        say(f"{name}: WRN-{spec['depth']}-{spec['width']} {spec['block']}, loss\n{loss.describe()}")
+        say(f"{name}: {model.title}, loss\n{loss.describe()}")
         start = time.perf_counter()
         history = fit(model, data, loss, recipe, teacher, quiet=quiet)
         teacher = teacher or model

@@ -19,8 +19,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from . import checkpoint
-from .attention import Taps
-from .data import Data, test_batches, train_batches
+from .attention import Taps, compared_layers
+from .data import Data
 from .errors import InputError
 from .losses import Loss, cross_entropy
 
@@ -108,7 +108,7 @@ def evaluate(model:nn.Module, data:Data, recipe:Recipe=Recipe()) -> dict:
     "Loss and errors (percent) on the test pictures"
     device, means = next(model.parameters()).device, Means()
     model.eval()
-    for x, y in test_batches(data, device=device):
+    for x, y in data.test_batches(device=device):
         with precision(recipe, device): logits = model(x).float()
         means.add(dict(test_loss=F.cross_entropy(logits, y), **errors(logits, y, "test")), len(y))
     return means.means()
@@ -152,7 +152,7 @@ def train_epoch(student, teacher, data, loss, recipe, optimiser, epoch, progress
     device, means = next(student.parameters()).device, Means()
     for group in optimiser.param_groups: group["lr"] = recipe.rate(epoch)
     student.train()
-    batches = train_batches(data, recipe.batch_size, recipe.seed, epoch, device, recipe.augment)
+    batches = data.train_batches(recipe.batch_size, recipe.seed, epoch, device, recipe.augment)
     for step, (x, y) in enumerate(progress.batches(batches, -(-len(data.train) // recipe.batch_size))):
         with precision(recipe, device):
             with torch.no_grad(): target = teacher(x) if teacher else None
@@ -180,8 +180,8 @@ def fit(
     quiet:bool=False,                # no bars, no lines
 ) -> list[dict]:
     "Train to the recipe's last epoch; returns the history, a dict an epoch. Ctrl-C ends early with what it has"
-    layers = None if loss.needs("activations") else []
-    student, guide = Taps(model, layers), Taps(teacher.eval(), layers) if loss.needs("teacher") else None
+    ours, theirs = compared_layers(model, teacher) if loss.needs("activations") else ([], [])
+    student, guide = Taps(model, ours), Taps(teacher.eval(), theirs) if loss.needs("teacher") else None
     model.to(memory_format=torch.channels_last)
     optimiser, history = optimiser or optimiser_for(model, recipe), list(history)
     progress = Progress(range(len(history), recipe.epochs), quiet)
@@ -203,7 +203,7 @@ def fit(
 # %% ../nbs/11_trainer.ipynb #00000017
 def epoch_line(row:dict, epochs:int) -> str:
     "An epoch in one line of text"
-    terms = "  ".join(f"{name} {row[name]:.4g}" for name in ("ce", "kd", "at") if name in row)
+    terms = "  ".join(f"{name} {row[name]:.4g}" for name in ("ce", "kd", "at", "se") if name in row)
     return (f"epoch {row['epoch']}/{epochs}  {terms}  train error {row['train_error']:.2f} %  "
             f"test error {row['test_error']:.2f} %  {row['images_per_second']:.0f} images/s")
 
@@ -247,16 +247,15 @@ def board(run:Run, epochs_done:int):
 # %% ../nbs/11_trainer.ipynb #0000001f
 def resume(run:Run, model:nn.Module, recipe:Recipe):
     "Put a saved run's weights into `model`: (optimiser, history), ready for the next epoch"
-    saved, info = checkpoint.load(run.checkpoint)
-    if saved.spec != model.spec:
-        odd = [f"{key} {saved.spec[key]}, not {model.spec[key]}"
-               for key in model.spec if saved.spec.get(key) != model.spec[key]]
+    info = checkpoint.describe(run.checkpoint)
+    odd = [f"{key} {info.get(key)}, not {value}" for key, value in model.spec.items() if info.get(key) != value]
+    if odd:
         raise InputError(f"{run.checkpoint} holds another network ({'; '.join(odd)}); "
                          "resume with its own flags or use another name")
     if "optimiser" not in info:
         raise InputError(f"{run.checkpoint} holds no optimiser state; "
                          "only a run of moonshine train can be resumed")
-    model.load_state_dict(saved.state_dict())
+    checkpoint.fill(model, info["net"], run.checkpoint)
     optimiser = optimiser_for(model, recipe)
     optimiser.load_state_dict(info["optimiser"])
     return optimiser, info["history"]

@@ -26,7 +26,7 @@ def a_folder_of_its_own(tmp_path, monkeypatch):
     """Each test starts in an empty folder, with few drawn pictures."""
     monkeypatch.chdir(tmp_path)
     few = data.shapes(train=64, test=32)
-    monkeypatch.setitem(data.DATASETS, "shapes", lambda root, download, image_size: few)
+    monkeypatch.setitem(data.DATASETS, "shapes", lambda *arguments: few)
 
 
 def files():
@@ -102,6 +102,44 @@ def test_a_released_file_as_teacher(shared, tmp_path):
     assert main(["train", "shapes", "student", "-t", "old", "-s", "S", *SMALL]) == 0
 
 
+def test_groups_in_parts(capsys):
+    """--AT_split: against a teacher of one part, and resumed."""
+    deep = ["--wrn_depth", "16", "--wrn_width", "0.5", "--batch_size", "32", "--beta", "1000"]
+    teacher_file(depth=16)
+    split = ["train", "shapes", "student", "-t", "T", "-s", "S", "--AT_split", "2", *deep]
+    assert main([*split, "--epochs", "1"]) == 0
+    assert main([*split, "--epochs", "2", "--resume"]) == 0
+    assert "difference of the attention maps of 3 layers" in capsys.readouterr().out
+    assert load("checkpoints/S.pt")[1]["splits"] == 2 and len(load("checkpoints/S.pt")[1]["history"]) == 2
+    teacher_file("checkpoints/T2.pt", depth=16, splits=2)
+    assert main(["train", "shapes", "student", "-t", "T2", "-s", "S2", "--AT_split", "2", *deep, "--epochs", "1"]) == 0
+    assert "difference of the attention maps of 6 layers" in capsys.readouterr().out
+
+
+def test_squared_error_in_place_of_attention(capsys):
+    teacher_file()
+    assert main(["train", "shapes", "student", "-t", "T", "-s", "S", "--conv", "G(N)", "--aux_loss", "SE", "--beta", "1", *SMALL]) == 0
+    assert "se: 1 × mean squared difference" in capsys.readouterr().out
+    assert load("checkpoints/S.pt")[1]["history"][0]["se"] > 0
+
+
+def test_a_convolution_of_your_own(refused, capsys):
+    """--module: trained, resumed with the file, and never run because of a checkpoint."""
+    open("mine.py", "w").write("import torch\nopen('ran', 'a').write('x')\nConv = torch.nn.Conv2d\n")
+    own = ["train", "shapes", "teacher", "-t", "T", "--module", "mine.py", "--wrn_depth", "10", "--wrn_width", "0.5", "--batch_size", "32"]
+    assert main([*own, "--epochs", "1"]) == 0 and main([*own, "--epochs", "2", "--resume"]) == 0
+    assert "WRN-10-0.5 module(mine.py)/Basic" in capsys.readouterr().out
+    os.remove("ran")
+    from moonshine import blocks
+    blocks.USER.clear()
+    refused("is code of the file mine.py; give it with --module", "train", "shapes", "student", "-t", "T", "-s", "S", *SMALL)
+    assert not os.path.exists("ran")
+    assert main(["train", "shapes", "student", "-t", "T", "-s", "S", "--conv", "G(N)", "--module", "mine.py", *SMALL]) == 0
+    assert "student S: WRN-10-0.5 G(N)" in capsys.readouterr().out, "--conv comes before --module"
+    open("mine.py", "w").write("x = 1 / 0")
+    refused("mine.py fails: ZeroDivisionError: division by zero", *own)
+
+
 def test_checkpoint_dir_moves_the_files():
     assert main(["train", "shapes", "teacher", "-t", "T", "--checkpoint_dir", "elsewhere", *SMALL]) == 0
     assert os.path.exists("elsewhere/T.pt") and os.path.exists("elsewhere/T.jsonl") and not os.path.exists("checkpoints")
@@ -158,7 +196,12 @@ def test_resume_is_the_uninterrupted_run():
     ("use code or paper", ["--loss_convention", "cdoe"]),
     ("device 'cuda:7' isn't there", ["--GPU", "7"]),
     ("device 'toaster' isn't there", ["--device", "toaster"]),
-    ("--aux_loss SE is not defined", ["--aux_loss", "SE"]),
+    ("unknown --aux_loss 'SEE'; use AT or SE", ["--aux_loss", "SEE"]),
+    ("unknown network 'resnet43'; did you mean resnet34", ["--network", "resnet43"]),
+    ("--AT_split cuts the groups of a WRN", ["--network", "resnet18", "--AT_split", "2"]),
+    ("no file mine.py", ["--module", "mine.py"]),
+    ("is code of the file mine.py; give it with --module", ["--conv", "module(mine.py)"]),
+    ("--workers is -1", ["--workers", "-1"]),
     ("No such option", ["--wrn_deep", "40"]),
 ])
 def test_bad_flags(refused, message, arguments):
@@ -177,8 +220,9 @@ def test_bad_teachers(refused):
     refused("no teacher checkpoints/T.pt", *student)
     teacher_file(num_classes=100)
     refused("the teacher knows 100 classes and shapes has 10", *student)
-    teacher_file(depth=16, splits=2)
-    refused("the teacher has 6 groups to compare and the student 3", *student)
+    teacher_file(width=1)
+    refused("SE compares block1.0 of the student, (8, 32, 32), with block1.0 of the teacher, (16, 32, 32); all must be equal",
+            *student, "--aux_loss", "SE")
     whole = open("checkpoints/T.pt", "rb").read()
     open("checkpoints/T.pt", "wb").write(whole[:1000])
     refused("checkpoints/T.pt is not a checkpoint that can be read safely", *student)

@@ -3,6 +3,7 @@ from moonshine.data import *
 
 
 import tempfile, pickle
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 import numpy as np
@@ -24,6 +25,15 @@ def test_shapes_come_with_masks():
     test_eq(data.test.masks.shape, (20, 32, 32))
     test_eq(len(data.classes), 10)
     assert not torch.equal(data.train.images[:20], data.test.images)      # the test pictures are others
+
+
+def test_every_pixel_has_the_class_of_its_object_or_none():
+    plain, data = shapes(train=50, test=20), segmentation_shapes(train=50, test=20)
+    test_eq(data.train.images, plain.train.images)
+    test_eq((data.train.labels.shape, data.train.labels.dtype, len(data.classes)), ((50, 32, 32), torch.int64, 11))
+    for labels, label, mask in zip(data.test.labels, plain.test.labels, plain.test.masks):
+        assert mask.any() and (labels[mask] == label + 1).all() and (labels[~mask] == 0).all()
+        test_eq(data.classes[labels.max()], plain.classes[label])
 
 
 def test_absent_files_give_the_command():
@@ -100,7 +110,7 @@ def test_crop_and_flip_is_the_slow_way():
 
 def test_an_epoch_follows_from_seed_and_epoch():
     data = shapes(train=70, test=30)
-    def epoch(seed, number): return list(train_batches(data, 32, seed, number))
+    def epoch(seed, number): return list(data.train_batches(32, seed, number))
     first, again, other, seed = epoch(0, 3), epoch(0, 3), epoch(0, 4), epoch(1, 3)
     test_eq([len(y) for x, y in first], [32, 32, 6])                         # each picture once
     test_eq(torch.cat([y for x, y in first]).bincount(), data.train.labels.bincount())
@@ -111,18 +121,113 @@ def test_an_epoch_follows_from_seed_and_epoch():
 def test_batches_do_not_touch_the_global_generator():
     data = shapes(train=20, test=10)
     torch.manual_seed(5); before = torch.rand(1)
-    torch.manual_seed(5); list(train_batches(data, 8, 0, 0))
+    torch.manual_seed(5); list(data.train_batches(8, 0, 0))
     test_eq(torch.rand(1), before)
 
 
 def test_normalised_pictures_have_mean_0_and_deviation_1():
     data = shapes(train=500, test=10)
-    x = torch.cat([x for x, y in train_batches(data, 100, 0, 0, augment=False)])
+    x = torch.cat([x for x, y in data.train_batches(100, 0, 0, augment=False)])
     test_close(x.mean((0, 2, 3)), torch.zeros(3), eps=1e-4)
     test_close(x.std((0, 2, 3)), torch.ones(3), eps=1e-3)
+
+
+def test_a_label_map_moves_with_its_picture():
+    data = segmentation_shapes(train=60, test=10)
+    painted = replace(data.train, images=data.train.labels[:, None].repeat(1, 3, 1, 1).to(torch.uint8))
+    data = replace(data, train=painted, mean=(0, 0, 0), std=(1 / 255,) * 3)     # batches come out as they are painted
+    plain = list(data.train_batches(20, 0, 0, augment=False))
+    for (x, y), (_, unmoved) in zip(data.train_batches(20, 0, 0), plain):
+        test_eq((y.shape, y.dtype), ((20, 32, 32), torch.int64))
+        for channel in range(3): test_eq(x[:, channel].round().long(), y)
+        assert not torch.equal(y, unmoved) and torch.equal(y.amax((1, 2)), unmoved.amax((1, 2)))
+    test_eq(next(data.test_batches(10))[1], data.test.labels)
+
+
+def test_pictures_of_odd_sizes_are_streamed():
+    def write_photos(root):
+        for part, count in (("train", 5), ("val", 2)):
+            for number, name in enumerate(("cat", "dog")):
+                Path(root, part, name).mkdir(parents=True)
+                for i, (width, height) in enumerate([(40, 61), (300, 75), (64, 64), (9, 33), (57, 128)][:count]):
+                    pixels = np.random.default_rng(10 * number + i).integers(0, 256, (height, width, 3), dtype=np.uint8)
+                    Image.fromarray(pixels).save(Path(root, part, name, f"{i}.{('png', 'JPEG')[i % 2]}"))
+
+    with tempfile.TemporaryDirectory() as root:
+        write_photos(root)
+        data = imagenet(root, size=32, workers=0)
+        torch.manual_seed(5); before = torch.rand(1); torch.manual_seed(5)
+        def epoch(seed, number): return list(data.train_batches(4, seed, number))
+        first, again, other, seed = epoch(0, 3), epoch(0, 3), epoch(0, 4), epoch(1, 3)
+        test = list(data.test_batches())
+        test_eq(torch.rand(1), before)                                       # the global generator was not touched
+    test_eq((len(data.train), len(data.test), data.classes), (10, 4, ("cat", "dog")))
+    test_eq([x.shape for x, y in first], [(4, 3, 32, 32), (4, 3, 32, 32), (2, 3, 32, 32)])
+    test_eq(torch.cat([y for x, y in first]).bincount(), [5, 5])             # each picture once
+    for (x, y), (x2, y2) in zip(first, again): test_eq(x, x2); test_eq(y, y2)
+    assert not torch.equal(first[0][0], other[0][0]) and not torch.equal(first[0][0], seed[0][0])
+    test_eq((test[0][0].shape, test[0][1].tolist()), ((4, 3, 32, 32), [0, 0, 1, 1]))
+    test_eq((data.mean, data.std), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    assert x.dtype == torch.float32 and x.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_streamed_test_pictures_are_those_of_torchvision():
+    from torchvision.models import ResNet34_Weights
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 300, 400, 3), dtype=np.uint8)
+    with tempfile.TemporaryDirectory() as root:
+        for part, image in (("train", 0), ("train", 1), ("val", 0), ("val", 1)):
+            Path(root, part, "cat").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels[image]).save(Path(root, part, "cat", f"{image}.png"))
+        data = imagenet(root, workers=0)
+        (x, _), = data.test_batches()
+        (plain, _), = data.train_batches(2, 0, 0, augment=False)         # both pictures, in the epoch's order
+    preset = ResNet34_Weights.IMAGENET1K_V1.transforms()
+    expected = torch.stack([preset(Image.fromarray(image)) for image in pixels])
+    test_close(x, expected, eps=1e-5)
+    test_close(plain, expected[torch.randperm(2, generator=generator(0, 0))], eps=1e-5)
+
+
+def test_boxes_are_those_of_the_recipe():
+    ramp = np.arange(256, dtype=np.uint8)
+    picture = np.stack([np.tile(ramp, (256, 1)), np.tile(ramp[:, None], (1, 256)), np.zeros((256, 256), np.uint8)], -1)
+    with tempfile.TemporaryDirectory() as root:
+        for part in ("train", "val"):
+            Path(root, part, "cat").mkdir(parents=True)
+            Image.fromarray(picture).save(Path(root, part, "cat", "0.png"))
+        data = replace(imagenet(root, size=64, workers=0), mean=(0, 0, 0), std=(1 / 255,) * 3)
+        x = torch.cat([x for epoch in range(60) for x, _ in data.train_batches(1, 0, epoch)])      # (60, 3, 64, 64)
+    scale = 64 / 63                                                     # from the first pixel's middle to the last's
+    width, height = (x[:, 0, 32, -1] - x[:, 0, 32, 0]) * scale, (x[:, 1, -1, 32] - x[:, 1, 0, 32]) * scale
+    area, ratio = width.abs() * height / 256**2, width.abs() / height
+    assert 0.07 < area.min() < 0.2 and 0.8 < area.max() <= 1.02          # 0.08 to 1, give or take a rounded edge
+    assert 0.72 < ratio.min() < 0.85 and 1.18 < ratio.max() < 1.38       # 3/4 to 4/3
+    assert 15 < (width < 0).sum() < 45                                   # half of them mirrored
+    assert len(set(x[:, 0, 32, 0].tolist())) > 40                        # boxes lie anywhere
+
+
+def test_a_file_that_is_no_picture_is_named():
+    with tempfile.TemporaryDirectory() as root:
+        for part in ("train", "val"):
+            Path(root, part, "cat").mkdir(parents=True)
+            Image.new("RGB", (50, 40)).save(Path(root, part, "cat", "0.png"))
+        broken, whole = Path(root, "train", "cat", "1.png"), Path(root, "train", "cat", "0.png").read_bytes()
+        data = imagenet(root, size=32, workers=0)
+        for content in (b"no picture", whole[:60], whole.replace(b"IDAT", b"ID@T")):
+            broken.write_bytes(content)
+            data = imagenet(root, size=32, workers=0)
+            test_fail(lambda: list(data.train_batches(2, 0, 0)), contains="1.png can't be read as a picture")
+        test_fail(lambda: imagenet(Path(root, "nowhere")), contains="val/CLASS/ (or test)")
+        test_fail(lambda: imagenet(root, workers=-1), contains="workers is -1")
 
 
 def test_data_sets_by_name():
     test_eq(load_data("shapes").name, "shapes")
     test_fail(lambda: load_data("cifar11"), contains="did you mean cifar1")
-    test_fail(lambda: load_data("folder"), contains="needs --data_dir")
+    for name in ("folder", "imagenet"): test_fail(lambda: load_data(name), contains=f"{name} needs --data_dir")
+    with tempfile.TemporaryDirectory() as root:
+        for part in ("train", "test"):
+            Path(root, part, "cat").mkdir(parents=True)
+            Image.new("RGB", (50, 40)).save(Path(root, part, "cat", "0.png"))
+        sizes = [next(load_data(name, root, image_size=size, workers=0).test_batches())[0].shape[-1]
+                 for name, size in (("folder", None), ("folder", 48), ("imagenet", None), ("imagenet", 64))]
+    test_eq(sizes, [32, 48, 224, 64])

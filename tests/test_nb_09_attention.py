@@ -107,11 +107,30 @@ def test_weights_of_the_released_code():
     test_eq([round(1000 / n**2, 2) for n in (32, 16, 8)], [0.98, 3.91, 15.62])
 
 
+def test_parts_are_compared_where_both_end():
+    def compared(a, b): return compared_layers(wrn(28, 0.5, splits=a), wrn(52, 0.5, splits=b))
+    test_eq(compared(1, 1), (["block1.0", "block2.0", "block3.0"],) * 2)
+    test_eq(compared(2, 1), (["block1.1", "block2.1", "block3.1"], ["block1.0", "block2.0", "block3.0"]))
+    test_eq(compared(1, 4)[1], ["block1.3", "block2.3", "block3.3"])
+    test_eq([names[:2] for names in compared(2, 4)], [["block1.0", "block1.1"], ["block1.1", "block1.3"]])
+    odd = wrn(10, 0.5); odd.attention_layers = ["block1.0"]
+    test_fail(lambda: compared_layers(odd, wrn(10, 0.5)), contains="the teacher has 3 layers to compare and the student 1")
+
+
+def test_squared_error_by_hand():
+    s, t = torch.randn(2, 3, 4, 4, dtype=torch.float64), torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    total, values = squared_error(2, beta=10.0)(Output(None, [s, s]), Output(None, [t, s]), None)
+    by_hand = sum((a - b)**2 for a, b in zip(s.flatten().tolist(), t.flatten().tolist())) / (2 * 3 * 16)
+    test_close(values["se"].item(), by_hand, eps=1e-12)
+    test_close(total.item(), 15 * by_hand, eps=1e-10)                    # 10 · 3/2
+
+
 def test_four_ways_to_train():
     torch.manual_seed(0)
     s = Output(torch.randn(4, 10), [torch.randn(4, 8, 4, 4)] * 3)
     t = Output(torch.randn(4, 10), [torch.randn(4, 16, 4, 4)] * 3)
     y = torch.randint(0, 10, (4,))
+    test_eq(list(student_loss(10, 3, beta=1.0, aux="SE")(s, Output(t.logits, s.activations), y)[1]), ["ce", "se"])
     names = {(0, 0): ["ce"], (0.9, 0): ["ce", "kd"], (0, 1000): ["ce", "at"], (0.9, 1000): ["ce", "kd", "at"]}
     for (alpha, beta), expected in names.items():
         total, values = student_loss(10, 3, alpha, beta)(s, t, y)
@@ -127,6 +146,18 @@ def test_bfloat16_activations_are_squared_in_float32():
     exact, rounded = at_loss(s, t), at_loss(s.bfloat16(), t.bfloat16())
     test_eq(rounded.dtype, torch.float32)
     test_close(rounded / exact, 1, eps=0.01)
+
+
+def test_networks_that_do_not_fit_are_refused():
+    x, teacher = torch.randn(2, 3, 16, 16), wrn(10, 1)
+    test_eq(check_fit(wrn(10, 0.5), teacher, x), [(16, 16), (8, 8), (4, 4)])
+    test_fail(lambda: check_fit(wrn(10, 0.5), teacher, x, "SE"), contains="SE compares block1.0 of the student, (8, 16, 16)")
+    odd = wrn(10, 0.5); odd.attention_layers = ["block1.0", "block1.0", "block3.0"]
+    test_fail(lambda: check_fit(odd, teacher, x), contains="AT compares block1.0 of the student, (8, 16, 16), with block2.0")
+    odd.attention_layers[0] = "fc"
+    test_fail(lambda: check_fit(odd, teacher, x), contains="layer fc gives (2, 10), not (B, C, H, W)")
+    test_eq(attention_weights([(32, 32), (16, 16), (8, 8)], 1000),
+            "  at, as weights of the squared distance: 0.977 at 32×32, 3.91 at 16×16, 15.6 at 8×8")
 
 
 def test_energy_inside_has_the_right_ends():

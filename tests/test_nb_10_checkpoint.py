@@ -5,6 +5,7 @@ from moonshine.checkpoint import *
 import tempfile
 from pathlib import Path
 import torch
+from torch import nn
 from fastcore.test import test_eq, test_close, test_fail
 from moonshine.errors import InputError
 from moonshine.wrn import wrn
@@ -24,6 +25,35 @@ def test_a_failed_write_leaves_the_old_file():
         test_eq(path.stat().st_mode, ordinary.stat().st_mode)
         ordinary.unlink()
         test_eq([p.name for p in Path(folder).iterdir()], ["a.pt"])       # nothing is left lying about
+
+
+def test_every_network_saves_and_loads():
+    arguments = {"wrn": dict(depth=10, width=0.5, block="G(N)"), "resnet18": dict(block="G(N)"),
+                 "resnet34": dict(block="BG(2,M/8)"), "resnet18_half": dict(block="Conv/Old"), "erfnet": dict(block="G(N)")}
+    test_eq(arguments.keys(), NETWORKS.keys())
+    for name, wanted in arguments.items():
+        model = NETWORKS[name](**wanted, num_classes=7)
+        model(torch.randn(4, 3, 64, 64))                       # batch norms that have seen a batch
+        with tempfile.TemporaryDirectory() as folder:
+            save(Path(folder, "net.pt"), model.eval())
+            again, info = load(Path(folder, "net.pt"))
+        x = torch.randn(2, 3, 64, 64)
+        assert torch.equal(model(x), again(x))
+        test_eq((info["network"], again.spec, again.title), (name, model.spec, model.title))
+
+
+def test_weights_of_a_network_of_your_own():
+    class Own(nn.Sequential): pass
+    def network(width):
+        model = Own(nn.Conv2d(3, width, 3), nn.Flatten(), nn.Linear(width * 4, 10))
+        model.spec = foreign_spec(model, num_classes=10)
+        return model
+    path, model = Path(tempfile.mkdtemp()) / "own.pt", network(5)
+    save(path, model, epoch=1)
+    test_fail(lambda: load(path), contains="weights of a network of your own, Own; build that network yourself")
+    x = torch.randn(2, 3, 4, 4)
+    test_close(load_weights(path, network(5))(x).detach(), model(x).detach())
+    test_fail(lambda: load_weights(path, network(6)), contains="0.weight is (5, 3, 3, 3) in the file, (6, 3, 3, 3)")
 
 
 def test_what_is_saved_comes_back():

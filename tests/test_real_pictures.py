@@ -4,9 +4,11 @@ import tarfile
 from collections import Counter
 
 import pytest
+import torch
 
 from moonshine.checkpoint import load
 from moonshine.cli import main
+from moonshine.data import load_data
 
 TRAIN, TEST = 40, 10  # pictures of each class
 
@@ -40,3 +42,17 @@ def test_one_epoch_of_teacher_and_student(pictures, tmp_path, monkeypatch, capsy
     assert info["block"] == "G(N/8)" and info["epoch"] == 1 and info["classes"][0] == "airplane"
     row, = (json.loads(line) for line in open("checkpoints/S.jsonl"))
     assert row["ce"] > 0 and row["at"] > 0 and 0 <= row["test_error"] <= 100
+
+
+def test_photographs_are_streamed(shared, tmp_path):
+    with tarfile.open(shared("data/photos.tar.xz")) as tar:
+        tar.extractall(tmp_path / "photos", filter="data")
+    data = load_data("imagenet", tmp_path / "photos")
+    assert data.name == "photos" and len(data.classes) == 8 and data.classes[0] == "bird"
+    assert len(data.train) + len(data.test) == 193
+    lowest, highest = ((torch.tensor(v) - torch.tensor(data.mean)) / torch.tensor(data.std) for v in (0.0, 1.0))
+    for x, y in (next(data.train_batches(16, seed=0, epoch=0)), next(data.test_batches(16))):
+        assert x.shape == (16, 3, 224, 224) and x.dtype == torch.float32
+        assert y.shape == (16,) and y.dtype == torch.int64 and 0 <= y.min() and y.max() < 8
+        assert (x.amin((0, 2, 3)) >= lowest - 1e-4).all() and (x.amax((0, 2, 3)) <= highest + 1e-4).all()
+        assert x.mean().abs() < 0.7 and 0.7 < x.std() < 1.5  # photographs, normalised as photographs are

@@ -1,0 +1,82 @@
+"""Pictures streamed from files by worker processes: the same batches as without, and errors in one line."""
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from moonshine.data import imagenet
+from moonshine.errors import InputError
+from moonshine.losses import cross_entropy
+from moonshine.trainer import Recipe, fit
+from moonshine.wrn import wrn
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two classes of noise, PNG and JPEG, of odd sizes: 8 training and 4 test pictures."""
+    random = np.random.default_rng(0)
+    for part, count in (("train", 4), ("val", 2)):
+        for name in ("cat", "dog"):
+            folder = tmp_path / part / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                height, width = random.integers(10, 90, 2)
+                pixels = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{i}.{('png', 'jpg')[i % 2]}")
+    return tmp_path
+
+
+def epoch(data, number):
+    """The training batches of an epoch, then the test batches."""
+    return [*data.train_batches(3, 0, number), *data.test_batches(3)]
+
+
+def equal(a, b):
+    """Whether two lists of batches agree in every bit."""
+    return len(a) == len(b) and all(torch.equal(x, u) and torch.equal(y, v) for (x, y), (u, v) in zip(a, b))
+
+
+def test_the_number_of_workers_changes_nothing(photos):
+    torch.manual_seed(5)
+    alone, shared = (epoch(imagenet(photos, 32, workers), 1) for workers in (0, 2))
+    after = torch.rand(1)
+    assert equal(alone, shared)
+    assert not equal(alone, epoch(imagenet(photos, 32, 0), 2))
+    assert after == torch.rand(1, generator=torch.Generator().manual_seed(5))  # the global generator was not touched
+
+
+def test_an_unreadable_picture_in_a_worker_is_one_line(photos):
+    (photos / "train" / "dog" / "2.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"dog/2\.png can't be read as a picture") as raised:
+        list(imagenet(photos, 32, workers=2).train_batches(3, 0, 0))
+    assert "\n" not in str(raised.value)
+
+
+def test_what_goes_to_a_worker_can_be_pickled(photos):
+    from moonshine.data import Decoder, _view
+    data = imagenet(photos, 32)
+    decoder = Decoder(data.train, _view(32, augment=True))
+    batch = [(0, 7), (5, 8)]
+    for ours, theirs in zip(decoder[batch], pickle.loads(pickle.dumps(decoder))[batch]):
+        assert torch.equal(ours, theirs)
+
+
+def test_the_trainer_takes_a_stream(photos):
+    def run(workers):
+        torch.manual_seed(0)
+        return fit(wrn(10, 0.5, num_classes=2), imagenet(photos, 32, workers), cross_entropy(), Recipe(epochs=2, batch_size=4), quiet=True)
+    keys = ("train_loss", "test_loss", "test_error")
+    alone, shared = ([[row[key] for key in keys] for row in run(workers)] for workers in (0, 2))
+    assert alone == shared and len(alone) == 2
+
+
+def test_classes_of_both_parts_must_agree(photos):
+    (photos / "train" / "cow").mkdir()
+    (photos / "train" / "cow" / "0.png").write_bytes((photos / "train" / "cat" / "0.png").read_bytes())
+    with pytest.raises(InputError, match="differ in classes: cow"):
+        imagenet(photos)
+    (photos / "val" / "cow").mkdir()
+    with pytest.raises(InputError, match="cow holds no pictures"):
+        imagenet(photos)

@@ -7,7 +7,7 @@ __all__ = ['app', 'IMAGENET', 'DISTIL_CONSTANTS', 'option', 'number_list', 'find
            'run_training', 'train', 'imagenet_defaults', 'check_flags', 'make_recipe', 'find_block', 'pick',
            'make_network', 'find_teacher', 'read_data', 'train_one', 'distil', 'check_distil_flags', 'distil_recipe',
            'network_of', 'read_pictures', 'teacher_of', 'start_from_torchvision', 'copy_fitting', 'distil_one',
-           'print_plan', 'demo', 'costs', 'print_table2', 'main']
+           'print_plan', 'demo', 'costs', 'print_costs', 'print_table', 'main']
 
 # %% ../nbs/16_cli.ipynb #00000002
 import json, sys
@@ -385,24 +385,41 @@ def demo(
 def costs(
     blocks: Annotated[Optional[list[str]], typer.Argument(help="blocks, e.g. S 'G(N/8)' 'BG(2,M/8)'")] = None,
     table: Annotated[Optional[int], option(
-        "a table of the paper, ours beside the printed figures: 2", "--table")] = None,
+        "a table of the paper, ours beside the printed figures: 1, 2, 3 or 4", "--table")] = None,
+    latency: Annotated[bool, option(
+        "measure too: memory of a training step of 128, milliseconds at batch 1 and 128", "--latency")] = False,
     depth: Annotated[int, option("6n + 4", "--wrn_depth")] = 40,
     width: Annotated[float, option("multiplies the channels 16, 32, 64", "--wrn_width")] = 2,
 ):
-    "Count parameters and multiply-adds. Of the blocks that you name, or of all of the paper's Table 2."
-    from moonshine.costs import block_costs, table2, text_table
-    if table not in (None, 2): raise InputError(f"--table {table} is not in this version; use --table 2")
-    if table: print_table2(table2)
-    else: print(text_table(block_costs(blocks or ["S", "G(N/8)", "G(N)", "B(2)", "BG(2,M/8)"], depth, width)))
+    "Count parameters and multiply-adds. Of the blocks that you name, or of a table of the paper."
+    if table not in (None, 1, 2, 3, 4):
+        raise InputError(f"the paper has no --table {table}; use --table 1, 2, 3 or 4")
+    if table and (blocks or latency):
+        raise InputError("--table is of the paper's networks; leave out the blocks and --latency")
+    if table: print_table(table)
+    else: print_costs(blocks or ["S", "G(N/8)", "G(N)", "B(2)", "BG(2,M/8)"], depth, width, latency)
 
 # %% ../nbs/16_cli.ipynb #0000001c
-def print_table2(table2):
-    "Our totals beside the printed ones, for both data sets"
-    from moonshine.costs import text_table
-    for dataset in ("cifar10", "cifar100"):
-        rows = table2(dataset)
-        agree = sum(row["parameters"] == row["printed"] for row in rows)
-        print(f"{dataset}: {agree} of {len(rows)} totals are the paper's\n{text_table(rows)}\n")
+def print_costs(blocks, depth, width, latency):
+    "The costs of blocks, on request with measured ones; the machine is told, for the milliseconds are its own"
+    from moonshine.costs import block_costs, text_table
+    measured = dict(batches=(1, 128), train_batch=128) if latency else {}
+    print(text_table(block_costs(blocks, depth, width, **measured)))
+    if latency:
+        import torch
+        print(f"\nmedians of forward passes in turns, on the CPU, threads: {torch.get_num_threads()}; "
+              "compare within this table alone")
+
+def print_table(number):
+    "What we count of a table of the paper beside the printed figures; Table 2 data set by data set"
+    from moonshine.costs import table2, text_table
+    from moonshine.paper import table
+    parts = {f"Table {number}": table(number)} if number != 2 else {
+        name: table2(name) for name in ("cifar10", "cifar100")}
+    what = "formulas hold (N = 64, k = 3, g = 8, b = 2)" if number == 1 else "totals are the paper's"
+    for name, rows in parts.items():
+        agree = sum(not row["note"] for row in rows)
+        print(f"{name}: {agree} of {len(rows)} {what}\n{text_table(rows)}\n")
 
 # %% ../nbs/16_cli.ipynb #0000001e
 def main(arguments:list[str]|None=None) -> int:

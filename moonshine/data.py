@@ -77,7 +77,7 @@ def shapes(
 
 # %% ../nbs/07_data.ipynb #0000000e
 def label_maps(pictures:Pictures) -> Pictures:
-    "The same pictures with a class for every pixel, from their masks: labels (N, H, W), 0 where there is no object"
+    "The same pictures with labels (N, H, W): class + 1 on the object, 0 elsewhere"
     return replace(pictures, labels=torch.where(pictures.masks, pictures.labels[:, None, None] + 1, 0))
 
 def segmentation_shapes(
@@ -229,7 +229,7 @@ def train_batches(
         if augment:
             moves = *shift[:, index].to(device), flip[index].to(device)
             x = crop_and_flip(x, *moves)
-            if y.ndim == 3: y = crop_and_flip(y[:, None], *moves)[:, 0]      # a label map moves with its picture
+            if y.ndim == 3: y = crop_and_flip(y[:, None], *moves)[:, 0]   # a label map moves along
         yield normalise(x, data.normalisation()), y
 
 # %% ../nbs/07_data.ipynb #00000026
@@ -322,7 +322,8 @@ def stream_batches(
     batches = [pairs[i:i + batch_size] for i in range(0, len(pairs), batch_size)]
     decoder = Decoder(files, _view(stream.size, augment))
     own = torch.Generator().manual_seed(0)       # a DataLoader without one would draw from the global generator
-    for batch in DataLoader(decoder, batch_size=None, sampler=batches, num_workers=stream.workers, generator=own):
+    loader = DataLoader(decoder, batch_size=None, sampler=batches, num_workers=stream.workers, generator=own)
+    for batch in loader:
         if isinstance(batch, InputError): raise batch
         x, y = batch
         yield normalise(x.to(device), stream.normalisation()), y.to(device)

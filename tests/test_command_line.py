@@ -212,7 +212,7 @@ def test_bad_words(refused):
     refused("unknown data set 'cifar'", "train", "cifar", "teacher")
     refused("unknown mode 'pupil'", "train", "shapes", "pupil")
     refused("unknown block 'Q'", "costs", "Q")
-    refused("use --table 2", "costs", "--table", "7")
+    refused("use --table 1, 2, 3 or 4", "costs", "--table", "7")
 
 
 def test_bad_teachers(refused):
@@ -300,7 +300,7 @@ def test_importing_moonshine_does_not_import_torch():
 
 
 def test_core_modules_do_not_import_matplotlib_or_widgets():
-    names = "blocks wrn costs data losses attention checkpoint trainer".split()
+    names = "blocks wrn costs data losses attention checkpoint trainer paper resnet erfnet structured".split()
     code = "import sys\n" + "\n".join(f"import moonshine.{name}" for name in names)
     code += "\nassert not {'matplotlib', 'ipywidgets', 'IPython'} & set(sys.modules), {'matplotlib', 'ipywidgets', 'IPython'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

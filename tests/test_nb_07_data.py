@@ -135,7 +135,7 @@ def test_normalised_pictures_have_mean_0_and_deviation_1():
 def test_a_label_map_moves_with_its_picture():
     data = segmentation_shapes(train=60, test=10)
     painted = replace(data.train, images=data.train.labels[:, None].repeat(1, 3, 1, 1).to(torch.uint8))
-    data = replace(data, train=painted, mean=(0, 0, 0), std=(1 / 255,) * 3)     # batches come out as they are painted
+    data = replace(data, train=painted, mean=(0, 0, 0), std=(1 / 255,) * 3)   # batches come out as they are painted
     plain = list(data.train_batches(20, 0, 0, augment=False))
     for (x, y), (_, unmoved) in zip(data.train_batches(20, 0, 0), plain):
         test_eq((y.shape, y.dtype), ((20, 32, 32), torch.int64))
@@ -150,7 +150,8 @@ def test_pictures_of_odd_sizes_are_streamed():
             for number, name in enumerate(("cat", "dog")):
                 Path(root, part, name).mkdir(parents=True)
                 for i, (width, height) in enumerate([(40, 61), (300, 75), (64, 64), (9, 33), (57, 128)][:count]):
-                    pixels = np.random.default_rng(10 * number + i).integers(0, 256, (height, width, 3), dtype=np.uint8)
+                    random = np.random.default_rng(10 * number + i)
+                    pixels = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
                     Image.fromarray(pixels).save(Path(root, part, name, f"{i}.{('png', 'JPEG')[i % 2]}"))
 
     with tempfile.TemporaryDirectory() as root:
@@ -189,14 +190,15 @@ def test_streamed_test_pictures_are_those_of_torchvision():
 
 def test_boxes_are_those_of_the_recipe():
     ramp = np.arange(256, dtype=np.uint8)
-    picture = np.stack([np.tile(ramp, (256, 1)), np.tile(ramp[:, None], (1, 256)), np.zeros((256, 256), np.uint8)], -1)
+    red = np.tile(ramp, (256, 1))
+    picture = np.stack([red, red.T, np.zeros_like(red)], -1)
     with tempfile.TemporaryDirectory() as root:
         for part in ("train", "val"):
             Path(root, part, "cat").mkdir(parents=True)
             Image.fromarray(picture).save(Path(root, part, "cat", "0.png"))
         data = replace(imagenet(root, size=64, workers=0), mean=(0, 0, 0), std=(1 / 255,) * 3)
         x = torch.cat([x for epoch in range(60) for x, _ in data.train_batches(1, 0, epoch)])      # (60, 3, 64, 64)
-    scale = 64 / 63                                                     # from the first pixel's middle to the last's
+    scale = 64 / 63                                           # from the first pixel's middle to the last's
     width, height = (x[:, 0, 32, -1] - x[:, 0, 32, 0]) * scale, (x[:, 1, -1, 32] - x[:, 1, 0, 32]) * scale
     area, ratio = width.abs() * height / 256**2, width.abs() / height
     assert 0.07 < area.min() < 0.2 and 0.8 < area.max() <= 1.02          # 0.08 to 1, give or take a rounded edge

@@ -41,8 +41,21 @@ def test_mistakes_are_one_line_and_status_2():
 def test_costs_prints_the_totals():
     status, out, err = run("costs", "--table", "2")
     test_eq(status, 0)
-    assert "cifar10: 25 of 26 totals" in out and "cifar100: 26 of 26" in out and "243,706" in out
+    assert "cifar10: 25 of 26 totals are the paper's" in out and "cifar100: 26 of 26" in out and "243,706" in out
+    for number, total in (("1", "17,408"), ("3", "8,177,832"), ("4", "503,956")):
+        status, out, err = run("costs", "--table", number)
+        test_eq((status, err), (0, ""))
+        assert total in out and f"Table {number}: " in out, out
     print(run("costs", "S", "G8B2")[1])
+
+
+def test_costs_measures_when_asked():
+    status, out, err = run("costs", "S", "G(N)", "--wrn_depth", "10", "--wrn_width", "0.5", "--latency")
+    test_eq((status, err), (0, ""))
+    assert "peak activation bytes  ms at batch 1  ms at batch 128" in out and "threads: " in out
+    status, out, err = run("costs", "S", "--latency", "--table", "2")
+    test_eq((status, out), (2, ""))
+    assert "leave out the blocks and --latency" in err
 
 
 def test_help_does_not_import_torch():

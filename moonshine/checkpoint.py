@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from .blocks import parse_block
+from .cheapen import network_from_torchvision
 from .erfnet import erfnet
 from .errors import InputError, lookup
 from .resnet import resnet18, resnet18_half, resnet34
@@ -47,7 +48,8 @@ def write_whole(
         raise
 
 # %% ../nbs/10_checkpoint.ipynb #00000009
-NETWORKS = {"wrn": wrn, "resnet18": resnet18, "resnet34": resnet34, "resnet18_half": resnet18_half, "erfnet": erfnet}
+NETWORKS = {"wrn": wrn, "resnet18": resnet18, "resnet34": resnet34, "resnet18_half": resnet18_half, "erfnet": erfnet,
+            "torchvision": network_from_torchvision}
 FORMAT, VERSION = "moonshine checkpoint", 1
 FOREIGN = "your own"   # the network of a spec that no name here can build
 

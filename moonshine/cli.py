@@ -6,8 +6,8 @@
 __all__ = ['app', 'IMAGENET', 'DISTIL_CONSTANTS', 'option', 'number_list', 'find_checkpoint', 'check_classes', 'describe',
            'run_training', 'train', 'imagenet_defaults', 'check_flags', 'make_recipe', 'find_block', 'pick',
            'make_network', 'find_teacher', 'read_data', 'train_one', 'distil', 'check_distil_flags', 'distil_recipe',
-           'network_of', 'read_pictures', 'teacher_of', 'start_from_torchvision', 'copy_fitting', 'distil_one',
-           'print_plan', 'demo', 'costs', 'print_costs', 'print_table', 'main']
+           'network_of', 'read_pictures', 'normalised_by', 'teacher_of', 'train_teacher', 'start_from_torchvision',
+           'copy_fitting', 'distil_one', 'print_plan', 'demo', 'costs', 'print_costs', 'print_table', 'main']
 
 # %% ../nbs/16_cli.ipynb #00000002
 import json, sys
@@ -276,7 +276,7 @@ def distil(
     network_of(flags, 2)                                    # an unknown architecture shows before data is read
     data = read_pictures(flags)
     if dry_run: return print_plan(flags, data)
-    distil_one(flags, place, teacher_of(flags, data, place), data)
+    distil_one(flags, place, *teacher_of(flags, data, place))
 
 # %% ../nbs/16_cli.ipynb #00000017
 DISTIL_CONSTANTS = dict(dataset="folder", mode="student", aux_loss="AT", network="wrn", splits=1, GPU=None)
@@ -304,39 +304,46 @@ def network_of(flags, classes):
     return network_from_torchvision(flags["architecture"], classes)
 
 def read_pictures(flags):
-    "The pictures, in memory or streamed, normalised as ImageNet's if the teacher starts from its weights"
-    from dataclasses import replace
+    "The pictures, in memory or streamed"
     from moonshine.data import folder, imagenet
     if flags["stream"]: return imagenet(flags["data_dir"], flags["image_size"], flags["workers"])
-    data = folder(flags["data_dir"], flags["image_size"])
-    if not flags["pretrained"]: return data
-    from moonshine.data import IMAGENET_NORMALISATION
-    return replace(data, mean=tuple(IMAGENET_NORMALISATION["mean"]), std=tuple(IMAGENET_NORMALISATION["std"]))
+    return folder(flags["data_dir"], flags["image_size"])
+
+def normalised_by(data, how):
+    "The data, normalised as a teacher was used to: `how` holds mean and std of each colour"
+    from dataclasses import replace
+    return replace(data, mean=tuple(how["mean"]), std=tuple(how["std"])) if how else data
 
 # %% ../nbs/16_cli.ipynb #00000018
 def teacher_of(flags, data, device):
-    "The teacher: the checkpoint of its name, or else trained now"
+    "(teacher, the data as it wants them normalised): the checkpoint of its name, or else trained now"
     from moonshine import checkpoint
     from moonshine.trainer import Run
-    name, run = flags["teacher_name"], Run(flags["teacher_name"], flags["directory"])
-    epochs = flags["teacher_epochs"] or flags["epochs"]
-    saved = checkpoint.describe(run.checkpoint) if run.checkpoint.exists() else None
-    unfinished = saved and saved.get("recipe", {}).get("epochs", 0) > len(saved.get("history", ()))
-    if saved and not (unfinished and flags["go_on"]):
-        teacher = checkpoint.load(run.checkpoint)[0]
-        print(describe("teacher", run.checkpoint, teacher))
-        return teacher
-    teacher = network_of(flags, len(data.classes))
-    print(describe("teacher", name, teacher) + f"; there is no {run.checkpoint} yet, so it is trained first")
-    if flags["pretrained"]: start_from_torchvision(teacher, flags["architecture"])
-    return run_training(data, teacher, name, distil_recipe(flags, epochs), flags["directory"], flags["go_on"],
-                        device, method={}, teacher_file="") and teacher
+    file = Run(flags["teacher_name"], flags["directory"]).checkpoint
+    saved = checkpoint.describe(file) if file.exists() else {}
+    planned, done = saved.get("recipe", {}).get("epochs", 0), len(saved.get("history", ()))
+    if saved and not (flags["go_on"] and done < planned):
+        teacher = checkpoint.load(file)[0]
+        print(describe("teacher", file, teacher))
+        return teacher, normalised_by(data, saved.get("normalisation"))
+    return train_teacher(flags, data, device, file)
 
-def start_from_torchvision(network, architecture):
-    "Torchvision's best weights put into a network, but for a head of another size"
+def train_teacher(flags, data, device, file):
+    "Train the teacher on the pictures: (teacher, the data as it was normalised)"
+    teacher = network_of(flags, len(data.classes))
+    print(describe("teacher", flags["teacher_name"], teacher))
+    print(f"{file} is not finished; it goes on" if file.exists() else f"there is no {file} yet: it is trained first")
+    if flags["pretrained"]: data = normalised_by(data, start_from_torchvision(teacher, flags["architecture"]))
+    recipe = distil_recipe(flags, flags["teacher_epochs"] or flags["epochs"])
+    run_training(data, teacher, flags["teacher_name"], recipe, flags["directory"], flags["go_on"], device)
+    return teacher.eval(), data
+
+def start_from_torchvision(network, architecture) -> dict:
+    "Torchvision's best weights put into a network, but for a head of another size; returns their normalisation"
     from torchvision.models import get_model_weights
     weights = get_model_weights(architecture).DEFAULT
     print(f"starting from {weights}; {copy_fitting(network, weights.get_state_dict())}")
+    return dict(mean=weights.transforms().mean, std=weights.transforms().std)
 
 def copy_fitting(network, state:dict) -> str:
     "Copy what has the same name and shape; says what was not"

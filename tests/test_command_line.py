@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from moonshine import data
-from moonshine.checkpoint import load, save
+from moonshine.checkpoint import NETWORKS, load, save
 from moonshine.cli import main
 from moonshine.wrn import wrn
 
@@ -310,3 +310,46 @@ def test_no_words_at_all_is_help(capsys):
     assert main([]) == 0
     out = capsys.readouterr().out
     assert "train" in out and "demo" in out and "costs" in out
+
+
+# distil: the student of a torchvision network
+
+TINY = ["--data_dir", "pictures", "--image_size", "64", "--epochs", "1", "--batch_size", "4"]
+
+
+def test_distil_trains_a_teacher_and_its_student(capsys):
+    write_pictures()
+    assert main(["distil", "resnet18", "--block", "G(4)", *TINY]) == 0
+    out = capsys.readouterr().out
+    assert "there is no checkpoints/resnet18.pt yet: it is trained first" in out
+    assert "attention compared at layer1 (16×16), layer2 (8×8), layer3 (4×4), layer4 (2×2)" in out
+    student, info = load("checkpoints/resnet18.student.pt")
+    assert (info["architecture"], info["block"], info["num_classes"]) == ("resnet18", "G(4)", 2) and info["history"][0]["at"] > 0
+    before = open("checkpoints/resnet18.pt", "rb").read()
+    assert main(["distil", "resnet18", "--block", "G(N)", "-s", "second", "--layers", "layer3,layer4", *TINY]) == 0
+    out = capsys.readouterr().out
+    assert "attention compared at layer3 (4×4), layer4 (2×2)\n" in out and "trained first" not in out
+    assert open("checkpoints/resnet18.pt", "rb").read() == before, "a teacher that is there is used as it is"
+    assert main(["distil", "resnet18", "--block", "G(N)", "-s", "second", "--resume", *TINY[:4], "--epochs", "2", "--batch_size", "4"]) == 0
+    assert load("checkpoints/second.pt")[1]["epoch"] == 2
+
+
+def test_a_dry_run_prints_the_plan_and_leaves_nothing(capsys):
+    write_pictures()
+    before = files()
+    assert main(["distil", "resnet18", "--dry_run", *TINY]) == 0
+    out = capsys.readouterr().out
+    assert "layer4.1.conv2" in out and "compared at layer1, layer2, layer3, layer4" in out and files() == before
+
+
+@pytest.mark.parametrize("message, arguments", [
+    ("torchvision has no network 'resnet81'; did you mean 'resnet18'", ["resnet81"]),
+    ("unknown block 'G4'", ["resnet18", "--block", "G4"]),
+    ("no layer 'layer9'", ["resnet18", "--layers", "layer9"]),
+    ("are both called T", ["resnet18", "-t", "T", "-s", "T"]),
+    ("epochs is 0", ["resnet18", "--teacher_epochs", "0"]),
+])
+def test_distil_refuses(refused, message, arguments):
+    write_pictures()
+    save("checkpoints/resnet18.pt", NETWORKS["torchvision"]("resnet18", 2))
+    refused(message, "distil", *arguments, *TINY)

@@ -29,7 +29,8 @@ def test_a_failed_write_leaves_the_old_file():
 
 def test_every_network_saves_and_loads():
     arguments = {"wrn": dict(depth=10, width=0.5, block="G(N)"), "resnet18": dict(block="G(N)"),
-                 "resnet34": dict(block="BG(2,M/8)"), "resnet18_half": dict(block="Conv/Old"), "erfnet": dict(block="G(N)")}
+                 "resnet34": dict(block="BG(2,M/8)"), "resnet18_half": dict(block="Conv/Old"), "erfnet": dict(block="G(N)"),
+                 "torchvision": dict(architecture="resnet18", block="G(4)", keep=["layer1"])}
     test_eq(arguments.keys(), NETWORKS.keys())
     for name, wanted in arguments.items():
         model = NETWORKS[name](**wanted, num_classes=7)

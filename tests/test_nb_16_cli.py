@@ -23,6 +23,13 @@ def test_epoch_step_is_a_list():
         test_fail(lambda: number_list(wrong), contains="is not a list of epochs")
 
 
+def test_what_fits_is_copied():
+    from torchvision.models import resnet18
+    pretrained, network = resnet18(weights=None).state_dict(), resnet18(weights=None, num_classes=5)
+    test_eq(copy_fitting(network, pretrained), "120 tensors copied, new: fc.weight, fc.bias")
+    test_close(network.conv1.weight.detach(), pretrained["conv1.weight"])
+
+
 def test_mistakes_are_one_line_and_status_2():
     def refused(message, *arguments):
         status, out, err = run(*arguments)

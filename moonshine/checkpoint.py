@@ -63,6 +63,9 @@ def save(
     **info,           # whatever else is kept: epoch, recipe, history, optimiser, classes, normalisation, ...
 ):
     "Write a checkpoint, whole or not at all"
+    if not getattr(model, "spec", None):
+        raise InputError(f"this {type(model).__name__} has no spec to build it again from; give it one "
+                         "(model.spec = foreign_spec(model)), or save its state_dict() yourself")
     content = dict(format=FORMAT, version=VERSION, **model.spec, **info, net=model.state_dict())
     write_whole(path, lambda file: torch.save(content, file))
 

@@ -64,7 +64,8 @@ def colour_statistics(images:torch.Tensor):  # (N, 3, H, W) uint8
     value = torch.arange(256, dtype=torch.float64) / 255
     mean = (counts * value).sum(1) / counts.sum(1)
     variance = (counts * (value - mean[:, None])**2).sum(1) / counts.sum(1)
-    return tuple(mean.tolist()), tuple(variance.sqrt().tolist())
+    std = torch.where(variance > 1e-12, variance.sqrt(), 1.0)     # a colour that never changes is left at 0
+    return tuple(mean.tolist()), tuple(std.tolist())
 
 # %% ../nbs/07_data.ipynb #0000000b
 def shapes(

@@ -17,6 +17,8 @@ def test_colour_statistics_by_hand():
     mean, std = colour_statistics(images)
     test_close(mean, (images.double() / 255).mean((0, 2, 3)).tolist())
     test_close(std, (images.double() / 255).std((0, 2, 3), unbiased=False).tolist())
+    images[:, 2] = 77                                                 # one colour is the same everywhere
+    test_eq(colour_statistics(images)[1][2], 1)
 
 
 def test_shapes_come_with_masks():

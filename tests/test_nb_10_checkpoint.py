@@ -51,6 +51,7 @@ def test_weights_of_a_network_of_your_own():
         return model
     path, model = Path(tempfile.mkdtemp()) / "own.pt", network(5)
     save(path, model, epoch=1)
+    test_fail(lambda: save(path, nn.Linear(2, 2)), contains="this Linear has no spec")
     test_fail(lambda: load(path), contains="weights of a network of your own, Own; build that network yourself")
     x = torch.randn(2, 3, 4, 4)
     test_close(load_weights(path, network(5))(x).detach(), model(x).detach())

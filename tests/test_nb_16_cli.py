@@ -5,7 +5,7 @@ from moonshine.cli import *
 import contextlib, io, os, subprocess, sys, tempfile
 from pathlib import Path
 from unittest.mock import patch
-from fastcore.test import test_eq, test_fail
+from fastcore.test import test_close, test_eq, test_fail
 from moonshine.errors import InputError
 
 

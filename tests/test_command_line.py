@@ -343,7 +343,7 @@ def test_a_dry_run_prints_the_plan_and_leaves_nothing(capsys):
 
 
 @pytest.mark.parametrize("message, arguments", [
-    ("torchvision has no network 'resnet81'; did you mean 'resnet18'", ["resnet81"]),
+    ("torchvision has no network 'resnet81'; did you mean resnet18", ["resnet81"]),
     ("unknown block 'G4'", ["resnet18", "--block", "G4"]),
     ("no layer 'layer9'", ["resnet18", "--layers", "layer9"]),
     ("are both called T", ["resnet18", "-t", "T", "-s", "T"]),

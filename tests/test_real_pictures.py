@@ -44,10 +44,33 @@ def test_one_epoch_of_teacher_and_student(pictures, tmp_path, monkeypatch, capsy
     assert row["ce"] > 0 and row["at"] > 0 and 0 <= row["test_error"] <= 100
 
 
-def test_photographs_are_streamed(shared, tmp_path):
-    with tarfile.open(shared("data/photos.tar.xz")) as tar:
-        tar.extractall(tmp_path / "photos", filter="data")
-    data = load_data("imagenet", tmp_path / "photos")
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """The folder of photographs, unpacked."""
+    from conftest import find_shared
+    root = tmp_path_factory.mktemp("large") / "photos"
+    with tarfile.open(find_shared("data/photos.tar.xz")) as tar:
+        tar.extractall(root, filter="data")
+    return root
+
+
+def test_imagenets_command_on_photographs(photos, tmp_path, monkeypatch, capsys):
+    """Its own network and recipe where no flag says otherwise, at 64 pixels to be quick; β comes to 750 over four groups."""
+    monkeypatch.chdir(tmp_path)
+    common = ["--data_dir", str(photos), "--image_size", "64", "--epochs", "1", "--batch_size", "30"]
+    assert main(["train", "imagenet", "teacher", *common]) == 0
+    assert main(["train", "imagenet", "student", "--conv", "G(4)", *common]) == 0
+    out = capsys.readouterr().out
+    assert "teacher resnet34_T: ResNet-34 S" in out and "student resnet34_student_KT: ResNet-34 G(4)" in out
+    assert "at: 750 × difference of the attention maps of 4 layers" in out
+    info = load("checkpoints/resnet34_student_KT.pt")[1]
+    wanted = dict(epochs=1, batch_size=30, learning_rate=0.1, lr_decay_ratio=0.1, epoch_step=(30, 60, 90), weight_decay=1e-4)
+    assert {key: info["recipe"][key] for key in wanted} == wanted
+    assert len(info["classes"]) == 8 and info["history"][0]["at"] > 0
+
+
+def test_photographs_are_streamed(photos):
+    data = load_data("imagenet", photos)
     assert data.name == "photos" and len(data.classes) == 8 and data.classes[0] == "bird"
     assert len(data.train) + len(data.test) == 193
     lowest, highest = ((torch.tensor(v) - torch.tensor(data.mean)) / torch.tensor(data.std) for v in (0.0, 1.0))

@@ -8,6 +8,8 @@ __all__ = ['AUXILIARY', 'attention_map', 'attention_layers', 'Taps', 'changes', 
            'energy_inside']
 
 # %% ../nbs/09_attention.ipynb #00000002
+from difflib import get_close_matches
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -35,8 +37,9 @@ def attention_layers(
     known = dict(model.named_modules())
     for name in layers:
         if name not in known:
-            raise InputError(f"{type(model).__name__} has no layer {name!r}; "
-                             f"its last ones are {_last_names(model)}")
+            near = get_close_matches(str(name), list(known), n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"its last ones are {_last_names(model)}"
+            raise InputError(f"{type(model).__name__} has no layer {name!r}; {hint}")
     return list(layers)
 
 def _last_names(model): return ", ".join(repr(name) for name, _ in list(model.named_children())[-4:])
@@ -195,6 +198,9 @@ def check_fit(
             if activation.dim() != 4:
                 raise InputError(f"layer {name} gives {tuple(activation.shape)}, not (B, C, H, W); "
                                  "name a layer whose output is a stack of maps")
+            if aux == "AT" and activation[0, 0].numel() == 1:
+                raise InputError(f"layer {name} has a map of one position at pictures of {x.shape[2]}×{x.shape[3]}: "
+                                 "all such maps are equal; use larger pictures, or name other layers")
         start = 1 if aux == "SE" else 2
         if s.shape[start:] != t.shape[start:]:
             raise InputError(f"{aux} compares {name} of the student, {tuple(s.shape[1:])}, with {other} of the "

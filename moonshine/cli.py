@@ -7,10 +7,11 @@ __all__ = ['app', 'IMAGENET', 'DISTIL_CONSTANTS', 'option', 'number_list', 'find
            'run_training', 'train', 'imagenet_defaults', 'check_flags', 'make_recipe', 'find_block', 'pick',
            'make_network', 'find_teacher', 'read_data', 'train_one', 'distil', 'check_distil_flags', 'distil_recipe',
            'network_of', 'read_pictures', 'normalised_by', 'teacher_of', 'train_teacher', 'start_from_torchvision',
-           'copy_fitting', 'distil_one', 'print_plan', 'demo', 'costs', 'print_costs', 'print_table', 'main']
+           'copy_fitting', 'distil_one', 'cheapen_options', 'layer_names', 'check_distil', 'print_plan', 'demo',
+           'costs', 'print_costs', 'print_table', 'main']
 
 # %% ../nbs/16_cli.ipynb #00000002
-import json, sys
+import json, sys, warnings
 from typing import Annotated, Optional
 
 import typer
@@ -245,6 +246,9 @@ def distil(
     pretrained: Annotated[bool, option(
         "a teacher that is to be trained starts from torchvision's weights (fetched)", "--pretrained")] = False,
     layers: Annotated[Optional[str], option("to compare, as a,b,c; without it, chosen", "--layers")] = None,
+    keep: Annotated[Optional[str], option("convolutions or larger parts to leave as they are: a,b,c", "--keep")] = None,
+    round_groups: Annotated[bool, option(
+        "where the channels do not divide, take the nearest numbers that do", "--round_groups")] = False,
     dry_run: Annotated[bool, option("print the plan and stop", "--dry_run")] = False,
     stream: Annotated[bool, option("read pictures as they are needed, for many or large ones", "--stream")] = False,
     image_size: Annotated[int, option("side of the pictures, in pixels", "--image_size")] = 64,
@@ -275,6 +279,7 @@ def distil(
     place = pick(flags)
     network_of(flags, 2)                                    # an unknown architecture shows before data is read
     data = read_pictures(flags)
+    check_distil(flags, network_of(flags, len(data.classes)), next(iter(data.test_batches(2)))[0])
     if dry_run: return print_plan(flags, data)
     distil_one(flags, place, *teacher_of(flags, data, place))
 
@@ -359,22 +364,43 @@ def distil_one(flags, device, teacher, data):
     from moonshine import distil, trainer
     recipe = distil_recipe(flags, flags["epochs"])
     student = distil.distil(
-        teacher, data, flags["block"], recipe, flags["layers"] and flags["layers"].split(","), flags["alpha"],
-        flags["beta"], flags["temperature"], flags["convention"], flags["student_name"], flags["directory"],
-        flags["go_on"], str(device))
+        teacher, data, flags["block"], recipe, layer_names(flags), flags["alpha"], flags["beta"],
+        flags["temperature"], flags["convention"], flags["student_name"], flags["directory"], flags["go_on"],
+        str(device), **cheapen_options(flags))
     history, run = student.history, trainer.Run(flags["student_name"], flags["directory"])
     if history:
         print(f"the teacher's {trainer.evaluate(teacher, data)['test_error']:.2f} % test error; the student's, "
               f"{trainer.best_and_last(history)}\nsaved {run.checkpoint} and {run.history}")
     if len(history) < recipe.epochs: raise typer.Exit(130)       # Ctrl-C
 
+def cheapen_options(flags) -> dict:
+    return dict(keep=flags["keep"].split(",") if flags["keep"] else [], round_groups=flags["round_groups"])
+
+def layer_names(flags): return flags["layers"].split(",") if flags["layers"] else None
+
+def check_distil(flags, network, x):
+    "Go through everything once, on two pictures and new weights, before hours are spent on a teacher"
+    from collections import Counter
+    from moonshine.attention import check_fit
+    from moonshine.cheapen import plan
+    from moonshine.distil import make_student
+    why = [row["why"].split(":")[0] for row in plan(network, flags["block"], **cheapen_options(flags))]
+    if all(why) and not flags["dry_run"]:
+        raise InputError(f"nothing of {flags['architecture']} becomes cheaper by {flags['block']} "
+                         f"({', '.join(f'{count} × {reason}' for reason, count in Counter(why).items())})")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        student = make_student(network, flags["block"], x, layer_names(flags) if flags["beta"] else [],
+                               **cheapen_options(flags))
+    if flags["beta"]: check_fit(student, network, x)
+
 def print_plan(flags, data):
     "What would be substituted, and where attention would be compared"
     from moonshine.cheapen import attention_choice, plan
     from moonshine.costs import text_table
     network, (x, _) = network_of(flags, len(data.classes)), next(iter(data.test_batches(2)))
-    print(text_table(plan(network, flags["block"], tuple(x.shape[1:]))))
-    print("attention would be compared at", ", ".join(attention_choice(network, x)))
+    print(text_table(plan(network, flags["block"], tuple(x.shape[1:]), **cheapen_options(flags))))
+    print("attention would be compared at", ", ".join(layer_names(flags) or attention_choice(network, x)))
 
 # %% ../nbs/16_cli.ipynb #0000001b
 @app.command()
@@ -432,15 +458,20 @@ def print_table(number):
 def main(arguments:list[str]|None=None) -> int:
     "Run the command line; returns the exit status, and exits with it when called as a program"
     given = sys.argv[1:] if arguments is None else arguments
-    try: status = app(given or ["--help"], standalone_mode=False) or 0
-    except InputError as error: status = _complain(error)
-    except OSError as error: status = _complain(f"{error.filename or 'a file'}: {error.strerror or error}")
-    except KeyboardInterrupt: status = 130
-    except Exception as error:
-        if not hasattr(error, "format_message"): raise
-        status = _complain(error.format_message())
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *where: print(f"moonshine: note: {message}", file=sys.stderr)
+        status = _run(given)
     if arguments is None: sys.exit(status)
     return status
+
+def _run(given):
+    try: return app(given or ["--help"], standalone_mode=False) or 0
+    except InputError as error: return _complain(error)
+    except OSError as error: return _complain(f"{error.filename or 'a file'}: {error.strerror or error}")
+    except KeyboardInterrupt: return 130
+    except Exception as error:
+        if not hasattr(error, "format_message"): raise
+        return _complain(error.format_message())
 
 def _complain(message):
     print("moonshine: " + " ".join(str(message).split()), file=sys.stderr)

@@ -73,7 +73,7 @@ def distil(
     teacher = teacher.cpu().eval()
     check_classes(teacher, x, data)
     torch.manual_seed(recipe.seed)
-    student = make_student(teacher, block, x, layers, **options)
+    student = make_student(teacher, block, x, layers if beta else [], **options)
     sizes = check_fit(student, teacher, x) if beta else []
     loss = student_loss(len(data.classes), len(sizes), alpha, beta, temperature, convention)
     if not quiet: print(announce(student, teacher, sizes), loss.describe(), sep="\n")

@@ -345,7 +345,7 @@ def test_a_dry_run_prints_the_plan_and_leaves_nothing(capsys):
 @pytest.mark.parametrize("message, arguments", [
     ("torchvision has no network 'resnet81'; did you mean resnet18", ["resnet81"]),
     ("unknown block 'G4'", ["resnet18", "--block", "G4"]),
-    ("no layer 'layer9'", ["resnet18", "--layers", "layer9"]),
+    ("no layer 'layer9'; did you mean 'layer", ["resnet18", "--layers", "layer9"]),
     ("are both called T", ["resnet18", "-t", "T", "-s", "T"]),
     ("epochs is 0", ["resnet18", "--teacher_epochs", "0"]),
 ])
@@ -353,3 +353,12 @@ def test_distil_refuses(refused, message, arguments):
     write_pictures()
     save("checkpoints/resnet18.pt", NETWORKS["torchvision"]("resnet18", 2))
     refused(message, "distil", *arguments, *TINY)
+
+
+def test_distil_refuses_what_has_nothing_to_give(refused, capsys):
+    write_pictures()
+    refused("nothing of mobilenet_v3_large becomes cheaper by G(4) (1 × the first layer, 15 × depthwise already)", "distil", "mobilenet_v3_large", *TINY)
+    assert main(["distil", "mobilenet_v3_large", "--dry_run", *TINY]) == 0
+    assert "depthwise already" in capsys.readouterr().out
+    refused("has a map of one position at pictures of 48×48", "distil", "resnet18", "--layers", "avgpool", "--data_dir", "pictures", "--image_size", "48")
+    refused("did you mean 'layer4.1.conv1'", "distil", "resnet18", "--keep", "layer4.1.conv11", *TINY)

@@ -154,6 +154,7 @@ def test_networks_that_do_not_fit_are_refused():
     test_fail(lambda: check_fit(wrn(10, 0.5), teacher, x, "SE"), contains="SE compares block1.0 of the student, (8, 16, 16)")
     odd = wrn(10, 0.5); odd.attention_layers = ["block1.0", "block1.0", "block3.0"]
     test_fail(lambda: check_fit(odd, teacher, x), contains="AT compares block1.0 of the student, (8, 16, 16), with block2.0")
+    test_fail(lambda: check_fit(wrn(10, 0.5), teacher, x[:, :, :4, :4]), contains="block3.0 has a map of one position at")
     odd.attention_layers[0] = "fc"
     test_fail(lambda: check_fit(odd, teacher, x), contains="layer fc gives (2, 10), not (B, C, H, W)")
     test_eq(attention_weights([(32, 32), (16, 16), (8, 8)], 1000),

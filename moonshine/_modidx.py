@@ -245,6 +245,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
             'moonshine.distil': { 'moonshine.distil.announce': ('distil.html#announce', 'moonshine/distil.py'),
                                   'moonshine.distil.check_classes': ('distil.html#check_classes', 'moonshine/distil.py'),
                                   'moonshine.distil.distil': ('distil.html#distil', 'moonshine/distil.py'),
+                                  'moonshine.distil.fitting_beta': ('distil.html#fitting_beta', 'moonshine/distil.py'),
                                   'moonshine.distil.make_student': ('distil.html#make_student', 'moonshine/distil.py'),
                                   'moonshine.distil.shortened': ('distil.html#shortened', 'moonshine/distil.py')},
             'moonshine.erfnet': { 'moonshine.erfnet.Cheapened': ('erfnet.html#cheapened', 'moonshine/erfnet.py'),

@@ -164,7 +164,7 @@ def check_flags(flags):
         raise InputError(f"unknown --loss_convention {flags['convention']!r}; use code or paper")
     if not 0 <= flags["alpha"] <= 1:
         raise InputError(f"--alpha is {flags['alpha']:g}; it must be between 0 and 1")
-    if not 0 <= flags["beta"] < float("inf"):
+    if flags["beta"] is not None and not 0 <= flags["beta"] < float("inf"):
         raise InputError(f"--beta is {flags['beta']:g}; it must be 0 or more")
     if not 0 < flags["temperature"] < float("inf"):
         raise InputError(f"--temperature is {flags['temperature']:g}; it must be more than 0")
@@ -260,7 +260,8 @@ def distil(
     lr: Annotated[float, option("learning rate", "--lr")] = 0.1,
     weight_decay: Annotated[float, option("on everything", "--weightDecay")] = 5e-4,
     alpha: Annotated[float, option("share of knowledge distillation; 0 is none", "--alpha")] = 0,
-    beta: Annotated[float, option("weight of attention transfer; 0 is none", "--beta")] = 1e3,
+    beta: Annotated[Optional[float], option(
+        "weight of attention transfer; 0 is none; without it, 1000, or less if maps are small", "--beta")] = None,
     temperature: Annotated[float, option("of knowledge distillation", "--temperature")] = 4,
     convention: Annotated[str, option("code or paper", "--loss_convention")] = "code",
     go_on: Annotated[bool, option("continue the runs of these names", "--resume", "-r")] = False,
@@ -269,7 +270,7 @@ def distil(
     amp: Annotated[str, option("none (float32), bf16, or auto", "--amp")] = "none",
     directory: Annotated[str, option("folder of checkpoints and histories", "--checkpoint_dir")] = "checkpoints",
 ):
-    "The student of a torchvision network on your own pictures: its convolutions made cheap, taught by attention."
+    "Make and train a student of a torchvision network. On your own pictures: cheap convolutions, taught by attention."
     flags = dict(locals())
     for name, value in DISTIL_CONSTANTS.items(): flags.setdefault(name, value)
     flags["teacher_name"] = teacher_name or architecture
@@ -390,9 +391,9 @@ def check_distil(flags, network, x):
                          f"({', '.join(f'{count} × {reason}' for reason, count in Counter(why).items())})")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        student = make_student(network, flags["block"], x, layer_names(flags) if flags["beta"] else [],
+        student = make_student(network, flags["block"], x, [] if flags["beta"] == 0 else layer_names(flags),
                                **cheapen_options(flags))
-    if flags["beta"]: check_fit(student, network, x)
+    if flags["beta"] != 0: check_fit(student, network, x)
 
 def print_plan(flags, data):
     "What would be substituted, and where attention would be compared"

@@ -30,6 +30,13 @@ def test_a_shorter_run_keeps_the_fractions():
     test_eq(shortened(8).epoch_step, (2, 4, 6))
 
 
+def test_beta_is_the_papers_on_the_papers_maps():
+    test_eq(fitting_beta([(32, 32), (16, 16), (8, 8)]), 1000)                       # CIFAR
+    test_eq(fitting_beta([(56, 56), (28, 28), (14, 14), (7, 7)]), 1000)             # ImageNet
+    test_close(fitting_beta([(16, 16), (8, 8), (4, 4), (2, 2)]), 15.625 * 4 * 4 / 3)
+    test_eq(fitting_beta([(2, 2)], "paper"), 1000)
+
+
 def test_a_student_in_one_call():
     torch.manual_seed(0)
     teacher, data = Own(), shapes(train=128, test=64)

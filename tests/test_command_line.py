@@ -25,6 +25,7 @@ SMALL = ["--wrn_depth", "10", "--wrn_width", "0.5", "--epochs", "1", "--batch_si
 def a_folder_of_its_own(tmp_path, monkeypatch):
     """Each test starts in an empty folder, with few drawn pictures."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("moonshine.blocks.USER", {})  # no test has given a --module before
     few = data.shapes(train=64, test=32)
     monkeypatch.setitem(data.DATASETS, "shapes", lambda *arguments: few)
 

@@ -32,7 +32,7 @@ setup(
     install_requires=settings["requirements"].split(),
     extras_require={"dev": settings["dev_requirements"].split()},
     packages=find_packages(include=["moonshine", "moonshine.*"]),
-    package_data={"moonshine": ["facts/*"]},
+    package_data={"moonshine": ["facts/*", "facts/*/*"]},
     include_package_data=False,
     entry_points={"console_scripts": settings["console_scripts"].split()},
     zip_safe=False,

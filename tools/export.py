@@ -17,6 +17,7 @@ from notebooks import ROOT, NotebookError, default_module, find_notebooks, read_
 from readme import linked_files, render_readme
 
 MADE = ("nbs", "moonshine", "tests", "README.md")  # what an export may change
+WIDGET = "application/vnd.jupyter.widget-view+json"
 SKIPPED = ("__pycache__", ".ipynb_checkpoints", ".pytest_cache", "data", "*.pyc")
 
 
@@ -28,10 +29,19 @@ def clean_notebook(path: Path) -> None:
     notebook = read_notebook(path)
     counts = [cell.get("execution_count") for cell in notebook["cells"]]
     clean_nb(notebook)
+    drop_live_widgets(notebook)
     for cell, count in zip(notebook["cells"], counts):
         if cell["cell_type"] == "code":
             restore_count(cell, count)
     write_nb(notebook, path)
+
+
+def drop_live_widgets(notebook: dict) -> None:
+    """Take out the widgets, which are dead without their kernel; the picture and the text beside them stay."""
+    notebook["metadata"].pop("widgets", None)
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell["outputs"] = [output for output in cell["outputs"] if WIDGET not in output.get("data", {})]
 
 
 def restore_count(cell: dict, count: int | None) -> None:

@@ -1,4 +1,4 @@
-"""Generated from nbs/15b_demo.ipynb by tools/export.py. Edit the notebook, not this file."""
+"""Generated from nbs/14b_demo.ipynb by tools/export.py. Edit the notebook, not this file."""
 from moonshine.demo import *
 
 

@@ -32,7 +32,7 @@ def train_one(name, seed, data, teacher, folder):
     """Train one network, unless its files are there; return it."""
     path = folder / f"{seed}-{name}.pt"
     if path.exists():
-        return checkpoint.load(path).eval()
+        return checkpoint.load(path)[0].eval()
     recipe = Recipe(seed=seed, **RECIPE)
     torch.manual_seed(seed)
     model = wrn(**(TEACHER if name == "teacher" else STUDENT))

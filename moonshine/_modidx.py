@@ -293,6 +293,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
             'moonshine.errors': { 'moonshine.errors.InputError': ('errors.html#inputerror', 'moonshine/errors.py'),
                                   'moonshine.errors.lookup': ('errors.html#lookup', 'moonshine/errors.py')},
             'moonshine.lesson': { 'moonshine.lesson._line': ('lesson.html#_line', 'moonshine/lesson.py'),
+                                  'moonshine.lesson._number': ('lesson.html#_number', 'moonshine/lesson.py'),
                                   'moonshine.lesson._say_number': ('lesson.html#_say_number', 'moonshine/lesson.py'),
                                   'moonshine.lesson._words': ('lesson.html#_words', 'moonshine/lesson.py'),
                                   'moonshine.lesson.check': ('lesson.html#check', 'moonshine/lesson.py'),

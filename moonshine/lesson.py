@@ -33,8 +33,9 @@ def judge(
 # %% ../nbs/15d_lesson.ipynb #00000008
 GUESSES = []   # of this session: was it close?
 
-def _say_number(value, unit):
-    return value if isinstance(value, str) else f"{value:,.4g} {unit}".strip()
+def _number(value): return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+def _say_number(value, unit): return value if isinstance(value, str) else f"{_number(value)} {unit}".strip()
 
 def describe_gate(data:dict) -> str:
     "A gate in words: the question, and after the commit what is true and how good the guess was"
@@ -49,12 +50,13 @@ def _line(axes, data):
     "Guess and answer on one line of numbers, from 0; logarithmic where they are far apart"
     values = [data["guess"], data["answer"]]
     if min(values) > 0 and max(values) > 20 * min(values): axes.set_xscale("log")
-    else: axes.axvline(0, color=GREY, lw=0.8)
     for value, y, colour, marker, word in zip(values, (0.35, -0.35), (BLUE, RED), "os", ("your guess", "answer")):
-        axes.plot([value], [y], marker, color=colour, ms=10)
-        axes.annotate(f"{word}: {value:,.4g}", (value, y), (9, 0), textcoords="offset points", va="center", fontsize=10)
-    axes.margins(x=0.35)
-    axes.set(ylim=(-1, 1), yticks=[])
+        axes.plot([value], [y], marker, color=colour, ms=10, clip_on=False)
+        axes.annotate(f"{word}: {_number(value)}", (value, y), (9, 0), textcoords="offset points", va="center",
+                      fontsize=10)
+    low, high = sorted(values) if axes.get_xscale() == "log" else (min(0, *values), max(0, *values) or 1)
+    room = lambda share: high * (high / low)**share if axes.get_xscale() == "log" else high + (high - low) * share
+    axes.set(xlim=(low, room(0.35)), ylim=(-1, 1), yticks=[])
 
 def _words(axes, data):
     "The choices side by side, the guess and the answer marked"
@@ -63,6 +65,7 @@ def _words(axes, data):
         axes.text(x, 0, choice + "".join(f"\n{mark}" for mark in marks), ha="center", va="center", fontsize=10,
                   color=RED if "answer" in marks else "black", weight="bold" if marks else "normal")
     axes.set(xlim=(-0.6, len(data["choices"]) - 0.4), ylim=(-1, 1), yticks=[], xticks=[])
+    axes.spines["bottom"].set_visible(False)
 
 def draw_gate(data:dict) -> Figure:
     "A closed gate, or guess and answer"

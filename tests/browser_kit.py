@@ -360,7 +360,7 @@ class PanelOnPage:
 
     def hides_what_is_stored(self) -> bool:
         """Is the picture for those without a kernel hidden, as long as the panel lives?"""
-        return self.element.evaluate("""p => [...p.closest('.jp-OutputArea').querySelectorAll(':scope > .jp-OutputArea-child')].filter(
+        return self.element.evaluate("""p => [...p.closest('.jp-OutputArea').children].filter(
             child => !child.contains(p)).every(child => child.getBoundingClientRect().height === 0)""")
 
 

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from fastcore.test import test_eq, test_close, test_fail
 from moonshine.blocks import chain, convolution_parameters, layers, parse_block, residual
 from moonshine.costs import mult_adds, paper_table
+from moonshine.panel import redraw_times
 from moonshine.paper import evaluate
 os.environ["MOONSHINE_RAISE"] = "1"    # a callback that fails fails the test
 
@@ -82,3 +83,55 @@ def test_wiring_panel_makes_its_point():
     panel.press("depthwise alone")
     test_eq((panel.data["moved"], panel.renders), ([12], n + 1))
     assert "number 12 alone" in panel.text
+
+
+def test_pareto_choice_finds_what_a_reader_can_see_in_table2():
+    counts = {(each["method"], each["other"], dataset): (each["fewer"], each["equal"], each["more"])
+              for dataset in ("cifar10", "cifar100") for each in pareto_choice(dataset)["contests"]}
+    for dataset in ("cifar10", "cifar100"):
+        test_eq(counts["at", "scratch", dataset], (25, 0, 0))    # AT beats scratch in 25 of 25
+        test_eq(counts["kd", "scratch", dataset][2], 10)         # KD is worse in 10 of 25
+    test_eq(counts["at", "kd", "cifar100"], (23, 0, 2))          # AT loses to KD twice on CIFAR-100
+    test_eq(counts["at", "kd", "cifar10"], (25, 0, 0))
+    lead = pareto_choice()["lead"]                               # G(N/4) against G(N)
+    test_eq((str(lead["points"]), lead["parameters"][0] - lead["parameters"][1]), ("1.26", 69_552))
+    by_label = {point["label"]: point for point in pareto_choice()["points"]}
+    small, thin = by_label["BG(2,2)"], by_label["S, 16-2"]       # BG(2,2) beats WRN-16-2 with 292 K against 693 K
+    assert small["error"] < thin["error"] and (small["parameters"], thin["parameters"]) == (292_090, 693_498)
+    teacher, half = by_label["S"], by_label["G(2)"]
+    assert half["error"] - teacher["error"] < 0.0801 and half["parameters"] < 0.61 * teacher["parameters"]
+
+
+def test_the_best_within_a_budget_is_the_best():
+    for dataset, method, blocks, budget in product(
+            ("cifar10", "cifar100"), ("scratch", "kd", "at"), ("all", "S", "S-2x2", "G", "B", "BG"), (80_000, 180_000, 2_300_000)):
+        data = pareto_choice(dataset, method, budget, blocks)
+        shown = [point for point in data["points"] if point["shown"]]
+        allowed = [point["error"] for point in shown if point["parameters"] <= budget]
+        test_eq(data["best"] and data["best"]["error"], min(allowed, default=None))
+        for point in shown:                                      # on the front, or dominated
+            better = [p for p in shown if p["parameters"] <= point["parameters"] and p["error"] <= point["error"]]
+            test_eq(len(better) == 1, point in data["front"])
+        grouped = [point for point in data["points"] if point["family"] == "G"]
+        test_eq(max(grouped, key=lambda point: point["error"])["label"], "G(N)")   # depthwise: the worst of its family
+    test_eq(pareto_choice()["best"]["label"], "G(N/4)")
+    test_eq(pareto_choice(budget=300_000)["best"]["label"], "BG(2,2)")
+    test_fail(lambda: pareto_choice(method="dk"), contains="known: scratch, kd, at")
+    test_fail(lambda: pareto_choice(blocks="GB"), contains="family of blocks")
+
+
+def test_pareto_panel_makes_its_point():
+    panel = pareto_panel()
+    test_eq(panel.data, pareto_choice("cifar10", "at", 400_000, "all"))
+    assert "G(N/4) has the fewest errors, 5.31 %, with 373,626 parameters, 17 % of the teacher's" in panel.text
+    assert "Depthwise is not best: G(N) has 6.57 %, 1.26 points more than G(N/4)" in panel.text
+    assert "fewer errors than scratch in 13, as many in 2, more in 10" in panel.text
+    assert "AT against scratch: 25, 0, 0" in panel.text
+    first, n = panel.png, panel.renders
+    panel.press("KD on CIFAR-100")
+    test_eq(panel.renders, n + 1)                                # three controls, one redraw
+    assert "in 15, as many in 0, more in 10" in panel.text and panel.png != first
+    panel.choose(blocks="B", budget=100_000)
+    assert panel.data["best"] is None and "none fits" in panel.text
+    panel.choose(blocks="G", budget=2_300_000)
+    assert "family G" in panel.text and "G(2) has the fewest errors" in panel.text

@@ -196,8 +196,8 @@ class LessonPage:
         size = self.page.viewport_size
         needed = self.page.evaluate("""() => [...document.querySelectorAll('.jp-Notebook .jp-Cell')].reduce(
             (sum, cell) => sum + cell.getBoundingClientRect().height, 0)""")
-        self.set_width(size["width"], int(min(needed + 400, limit)))
-        self.page.evaluate("document.querySelector('.jp-Notebook').scrollTop = 0")
+        self.set_width(size["width"], int(min(needed + 300, limit)))
+        self.page.evaluate("document.querySelectorAll('.jp-Notebook, .jp-WindowedPanel-outer').forEach(e => { e.scrollTop = 0; })")
         self.page.screenshot(path=path)
         self.set_width(**size)
 
@@ -360,7 +360,7 @@ class PanelOnPage:
 
     def hides_what_is_stored(self) -> bool:
         """Is the picture for those without a kernel hidden, as long as the panel lives?"""
-        return self.element.evaluate("""p => [...p.closest('.jp-OutputArea').children].filter(
+        return self.element.evaluate("""p => [...p.closest('.jp-OutputArea').querySelectorAll(':scope > .jp-OutputArea-child')].filter(
             child => !child.contains(p)).every(child => child.getBoundingClientRect().height === 0)""")
 
 

@@ -270,7 +270,8 @@ class PanelOnPage:
     def by_keyboard(self) -> int:
         """Move every control that keys can move, one step; returns how many."""
         actions = [(f"slider {i}", lambda h=handle: self.press_arrow(h)) for i, handle in enumerate(self.controls(".noUi-handle"))]
-        actions += [(f"menu {i}", lambda m=menu: self.next_option(m)) for i, menu in enumerate(self.controls("select"))]
+        actions += [(f"menu {i}", lambda m=menu: self.next_option(m))
+                    for i, menu in enumerate(self.controls("select")) for _ in range(2)]  # there and back
         actions += [(f"tick {i}", lambda t=tick: t.press("Space")) for i, tick in enumerate(self.controls("input[type=checkbox]"))]
         if not actions:
             actions = [("button", lambda b=button: b.press("Enter")) for button in self.controls(OTHER_CHOICE + ", .jupyter-button")[:1]]
@@ -285,10 +286,10 @@ class PanelOnPage:
         handle.press("ArrowLeft" if at_end else "ArrowRight")
 
     def next_option(self, menu) -> None:
-        """Open a menu and choose the next word, or the one before the last (JupyterLab takes arrow keys from a closed menu)."""
-        last = menu.evaluate("m => m.selectedIndex === m.options.length - 1")
+        """Open a menu and choose its second word, or the one before (JupyterLab takes arrow keys from a closed menu)."""
+        first = menu.evaluate("m => m.selectedIndex === 0")
         menu.focus()
-        for key in ("Space", "ArrowUp" if last else "ArrowDown", "Enter"):
+        for key in ("Space", "ArrowDown" if first else "ArrowUp", "Enter"):
             self.page.keyboard.press(key)
             self.page.wait_for_timeout(100)
 
@@ -301,7 +302,7 @@ class PanelOnPage:
         for row in self.controls(".widget-toggle-buttons"):
             self.moves("word clicked", row.locator(OTHER_CHOICE).first.click)
             done += 1
-        for button in self.controls(".jupyter-button:not(.widget-toggle-button)"):
+        for button in self.controls(".jupyter-button:not(.widget-toggle-button, .widget-upload)"):
             done += self.click(button)
         return done
 

@@ -1,8 +1,10 @@
 """Packaging. Every figure comes from settings.ini, so that nothing is said twice."""
+import shutil
 from configparser import ConfigParser
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 README = HERE / "README.md"
@@ -13,6 +15,20 @@ def read_settings():
     parser = ConfigParser()
     parser.read(HERE / "settings.ini", encoding="utf-8")
     return parser["DEFAULT"]
+
+
+class BuildWithCourse(build_py):
+    """Put the lessons, nbs/tutorials/[1-9]_*.ipynb, into the package as moonshine/course: see `moonshine lab`."""
+
+    def run(self):
+        super().run()
+        if self.editable_mode:  # the lessons are opened where they are
+            return
+        course = Path(self.build_lib, "moonshine", "course")
+        shutil.rmtree(course, ignore_errors=True)  # an earlier build's
+        course.mkdir(parents=True)
+        for lesson in sorted(HERE.glob("nbs/tutorials/[1-9]_*.ipynb")):
+            shutil.copy(lesson, course)
 
 
 settings = read_settings()
@@ -34,6 +50,7 @@ setup(
     packages=find_packages(include=["moonshine", "moonshine.*"]),
     package_data={"moonshine": ["facts/*", "facts/*/*"]},
     include_package_data=False,
+    cmdclass={"build_py": BuildWithCourse},
     entry_points={"console_scripts": settings["console_scripts"].split()},
     zip_safe=False,
 )

@@ -99,7 +99,8 @@ def test_package(flags: list[str]) -> Counts:
     """Run pytest over tests/ in two processes."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "tests", "-q", "-n", "2", f"--junitxml={report}",
+        command = [sys.executable, "-m", "pytest", "tests", "-q", "-n", "2", "--dist", "loadgroup",
+                   f"--junitxml={report}",
                    *(f"--{flag}" for flag in flags)]
         status = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, env=one_thread_each()).returncode
         counts = read_counts(report) if report.exists() else Counts()

@@ -1,0 +1,367 @@
+"""A real JupyterLab in a real browser, for tests/test_browser.py: the server, the page of a lesson, a panel on it.
+
+Nothing here knows a lesson or a panel by name: all is driven by what stands on the page.
+"""
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import moonshine
+
+READY = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+RUN = """() => { window.moonshineRan = false;
+    jupyterapp.commands.execute('notebook:run-all-cells').finally(() => { window.moonshineRan = true; }); }"""
+SAVED = "() => !jupyterapp.shell.currentWidget.context.model.dirty"
+# Elements of a panel that are wider than it, or a panel that is wider than its cell, or a page than its window.
+TOO_WIDE = """panel => {
+    const room = panel.closest('.jp-OutputArea-output').getBoundingClientRect().right + 1, found = [];
+    for (const e of [panel, ...panel.querySelectorAll('*')]) {
+        const box = e.getBoundingClientRect();
+        if (box.width && box.right > Math.min(room, window.innerWidth)) found.push(e.className || e.tagName);
+    }
+    return found;
+}"""
+# Text of the notebook from its top to a panel's own cell: prose, code and outputs.
+ABOVE = """panel => {
+    const cells = [...document.querySelectorAll('.jp-Notebook .jp-Cell')], own = cells.indexOf(panel.closest('.jp-Cell'));
+    return cells.slice(0, own + 1).map(cell => cell.innerText).join('\\n');
+}"""
+NOISE = ("favicon", "ResizeObserver loop")  # what the browser complains of that is not ours
+
+
+@dataclass
+class Tally:
+    """What a session of browser tests has done."""
+    lessons: int = 0
+    panels_moved: int = 0
+    gates: int = 0
+    assertions: int = 0
+    seconds: dict = field(default_factory=dict)
+
+    def check(self, holds, message: str) -> None:
+        """Assert, and count it."""
+        self.assertions += 1
+        assert holds, message
+
+    def __str__(self) -> str:
+        return (f"browser: {self.lessons} lessons, {self.panels_moved} panels moved, {self.gates} gates opened, "
+                f"{self.assertions} assertions")
+
+
+def find_chromium() -> str | None:
+    """Return the browser to use: MOONSHINE_CHROMIUM, or chromium on the path."""
+    return os.environ.get("MOONSHINE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def what_is_missing() -> str:
+    """Say why there can be no browser test here, or nothing."""
+    try:
+        import jupyterlab.galata, playwright.sync_api  # noqa: E401, F401
+    except ImportError as error:
+        return f"no browser tests without {error.name}: pip install -e '.[dev]'"
+    return "" if find_chromium() else "no browser tests without Chromium: apt-get install chromium, or set MOONSHINE_CHROMIUM"
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def write_settings(home: Path, course: Path, port: int) -> None:
+    """Write the configuration of a server that has no secrets, asks nothing, and leaves the user's own settings alone."""
+    (home / "jupyter_server_config.py").write_text(
+        "from jupyterlab.galata import configure_jupyter_server\nconfigure_jupyter_server(c)\n"
+        f"c.ServerApp.ip = '127.0.0.1'\nc.ServerApp.port = {port}\nc.ServerApp.allow_root = True\n"
+        f"c.ServerApp.root_dir = {str(course)!r}\nc.LabApp.workspaces_dir = {str(home / 'workspaces')!r}\n"
+        f"c.LabApp.app_settings_dir = {str(home)!r}\nc.LabApp.user_settings_dir = {str(home / 'user')!r}\n"
+        "c.LabApp.news_url = None\nc.LabApp.check_for_updates_class = 'jupyterlab.NeverCheckForUpdate'\n")
+    (home / "overrides.json").write_text(json.dumps({
+        "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+        "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"}}))
+
+
+@contextmanager
+def jupyterlab_server(course: Path, home: Path):
+    """Run JupyterLab on the folder `course`, its own files under `home`; gives its address."""
+    port = free_port()
+    write_settings(home, course, port)
+    env = {**os.environ, "JUPYTER_CONFIG_DIR": str(home), "JUPYTERLAB_SETTINGS_DIR": str(home / "user"),
+           "JUPYTER_DATA_DIR": str(home / "data"), "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+           "IPYTHONDIR": str(home / "ipython"), "OMP_NUM_THREADS": "1",
+           "PYTHONPATH": str(Path(moonshine.__file__).parent.parent)}
+    url, log = f"http://127.0.0.1:{port}", home / "server.log"
+    with log.open("w") as output:
+        server = subprocess.Popen([sys.executable, "-m", "jupyterlab", "--config", str(home / "jupyter_server_config.py")],
+                                  env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        wait_for_server(server, url, log)
+        yield url
+    finally:
+        server.terminate()
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+def wait_for_server(server, url: str, log: Path, limit: float = 60) -> None:
+    """Wait until the server answers."""
+    end = time.time() + limit
+    while time.time() < end and server.poll() is None:
+        try:
+            return urllib.request.urlopen(f"{url}/api/status", timeout=5).close()
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
+
+
+class LessonPage:
+    """A notebook, open in JupyterLab."""
+
+    def __init__(self, browser, url: str, path: Path, tally: Tally):
+        self.url, self.path, self.tally, self.complaints = url, path, tally, []
+        self.page = browser.new_page(viewport={"width": 1280, "height": 900})
+        self.page.set_default_timeout(30_000)
+        self.page.on("console", lambda said: said.type == "error" and self.complain(f"{said.text} {said.location.get('url', '')}"))
+        self.page.on("pageerror", lambda error: self.complain(str(error)))
+
+    def complain(self, text: str) -> None:
+        """Keep an error of the browser's console."""
+        if not any(word in text for word in NOISE):
+            self.complaints.append(text)
+
+    def open(self) -> None:
+        """Open the notebook as the file has it, its kernel started, the side bar closed."""
+        self.page.goto(f"{self.url}/lab/tree/{self.path.name}?reset")
+        self.page.wait_for_function(READY)
+        self.page.evaluate("jupyterapp.shell.collapseLeft()")
+        self.page.wait_for_timeout(300)
+
+    def run_all(self, limit: float = 120) -> None:
+        """Run all cells and wait for the last one."""
+        self.page.evaluate(RUN)
+        self.page.wait_for_function("window.moonshineRan", timeout=1000 * limit)
+        self.page.wait_for_function(READY)
+
+    def set_width(self, width: int, height: int = 900) -> None:
+        """Change the window, and wait until the page has followed."""
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.page.wait_for_timeout(400)
+
+    def count(self, selector: str) -> int:
+        """Count the elements on the page."""
+        return self.page.locator(selector).count()
+
+    def text(self, selector: str) -> str:
+        """Join the text of all these elements."""
+        return "\n".join(self.page.locator(selector).all_inner_texts())
+
+    def prompts(self) -> list[str]:
+        """Return what stands left of the code cells: "[1]:", and "[ ]:" where one was not run."""
+        code = self.page.locator(".jp-Notebook .jp-CodeCell")
+        return [code.nth(i).locator(".jp-InputPrompt").inner_text().strip() for i in range(code.count())
+                if code.nth(i).locator(".cm-content").inner_text().strip()]
+
+    def pictures(self) -> int:
+        """Count the stored pictures that are seen: loaded, with a size on the page, and not a panel's own."""
+        return self.page.evaluate("""[...document.querySelectorAll('.jp-Notebook .jp-RenderedImage img')].filter(
+            i => i.naturalWidth > 0 && i.getBoundingClientRect().width > 0).length""")
+
+    def panels(self) -> list["PanelOnPage"]:
+        """Return the live panels, from top to bottom."""
+        return [PanelOnPage(self, index) for index in range(self.count(".jp-Notebook .moonshine-panel"))]
+
+    def save(self) -> None:
+        """Save the notebook and wait for the file."""
+        self.page.evaluate("jupyterapp.commands.execute('docmanager:save')")
+        self.page.wait_for_function(SAVED)
+
+    def stop_kernel(self) -> None:
+        """End the kernel, for its memory."""
+        self.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+
+    def screenshot(self, path: Path, limit: int = 12_000) -> None:
+        """Take a picture of the whole notebook, from its title on."""
+        size = self.page.viewport_size
+        needed = self.page.evaluate("""() => [...document.querySelectorAll('.jp-Notebook .jp-Cell')].reduce(
+            (sum, cell) => sum + cell.getBoundingClientRect().height, 0)""")
+        self.set_width(size["width"], int(min(needed + 400, limit)))
+        self.page.evaluate("document.querySelector('.jp-Notebook').scrollTop = 0")
+        self.page.screenshot(path=path)
+        self.set_width(**size)
+
+
+class PanelOnPage:
+    """A live panel, known by its place on the page."""
+
+    def __init__(self, lesson: LessonPage, index: int):
+        self.lesson, self.page = lesson, lesson.page
+        self.element = self.page.locator(".jp-Notebook .moonshine-panel").nth(index)
+        classes = self.element.get_attribute("class").split()
+        self.name = next(c.removeprefix("moonshine-") for c in classes if c.startswith("moonshine-") and c != "moonshine-panel")
+        self.image, self.status = self.element.locator(".moonshine-image"), self.element.locator("[role=status]")
+        self.code_cell = self.element.evaluate("""p => [...document.querySelectorAll('.jp-Notebook .jp-CodeCell')]
+            .indexOf(p.closest('.jp-CodeCell'))""")
+        self.texts = set()
+
+    def check(self, holds, message: str) -> None:
+        """Assert of this panel."""
+        self.lesson.tally.check(holds, f"{self.lesson.path.name}, panel {self.name}: {message}")
+
+    def number(self) -> int:
+        """Return how often the picture was drawn."""
+        return int(self.image.get_attribute("data-n"))
+
+    def look(self) -> None:
+        """Check what is shown at any time: a picture that has loaded, its words, no failure."""
+        alt, text = self.image.get_attribute("alt"), self.status.inner_text()
+        self.page.wait_for_function("i => i.naturalWidth > 0", arg=self.image.element_handle())
+        self.check(self.image.evaluate("i => i.complete && i.naturalWidth > 0"), "the picture did not load")
+        self.check(len(alt) > 20 and len(text) > 20, f"has no words: {alt!r}, {text!r}")
+        self.check("This panel failed" not in text, text)
+        self.texts.add(text)
+
+    def moves(self, what: str, act) -> None:
+        """Do something that must lead to a new picture."""
+        before, source = self.number(), self.image.get_attribute("src")
+        act()
+        self.wait_beyond(before, what)
+        self.check(self.image.get_attribute("src") != source, f"{what}: the picture stayed the same")
+        self.look()
+
+    def wait_beyond(self, before: int, what: str) -> None:
+        """Wait for a picture after number `before`, and until no more come."""
+        js = "([panel, n]) => +panel.querySelector('.moonshine-image').dataset.n > n"
+        try:
+            self.page.wait_for_function(js, arg=[self.element.element_handle(), before], timeout=15_000)
+        except Exception as error:
+            self.check(False, f"{what}: no new picture ({type(error).__name__}); it says: {self.status.inner_text()}")
+        self.check(True, "")
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the kernel is idle and the picture stays."""
+        while True:
+            number = self.number()
+            self.page.wait_for_timeout(120)
+            self.page.wait_for_function(READY)
+            if number == self.number():
+                return
+
+    def controls(self, selector: str) -> list:
+        """Return the controls of a kind that are not switched off."""
+        found = self.element.locator(selector)
+        return [found.nth(i) for i in range(found.count())
+                if found.nth(i).is_visible() and found.nth(i).is_enabled() and not found.nth(i).evaluate("e => !!e.closest('[disabled]')")]
+
+    def by_keyboard(self) -> int:
+        """Move every control that keys can move, one step; returns how many."""
+        actions = [(f"slider {i}", lambda h=handle: self.press_arrow(h)) for i, handle in enumerate(self.controls(".noUi-handle"))]
+        actions += [(f"menu {i}", lambda m=menu: self.next_option(m)) for i, menu in enumerate(self.controls("select"))]
+        actions += [(f"tick {i}", lambda t=tick: t.press("Space")) for i, tick in enumerate(self.controls("input[type=checkbox]"))]
+        if not actions:
+            actions = [("button", lambda b=button: b.press("Enter")) for button in self.controls(OTHER_CHOICE + ", .jupyter-button")[:1]]
+        for what, act in actions:
+            self.moves(f"{what} by keyboard", act)
+        return len(actions)
+
+    def press_arrow(self, handle) -> None:
+        """Move a slider one step, to the right unless it is at its end."""
+        at_end = handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax")
+        handle.focus()
+        handle.press("ArrowLeft" if at_end else "ArrowRight")
+
+    def next_option(self, menu) -> None:
+        """Choose the next word of a menu, or the one before the last."""
+        last = menu.evaluate("m => m.selectedIndex === m.options.length - 1")
+        menu.focus()
+        menu.press("ArrowUp" if last else "ArrowDown")
+
+    def by_pointer(self) -> int:
+        """Drag a slider, click another word of each row of words, and press the buttons; returns how many led to a picture."""
+        done = 0
+        for handle in self.controls(".noUi-handle")[:1]:
+            self.moves("slider dragged", lambda: self.drag(handle))
+            done += 1
+        for row in self.controls(".widget-toggle-buttons"):
+            self.moves("word clicked", row.locator(OTHER_CHOICE).first.click)
+            done += 1
+        for button in self.controls(".jupyter-button:not(.widget-toggle-button)"):
+            done += self.click(button)
+        return done
+
+    def click(self, button) -> bool:
+        """Press a button, which may do nothing now; was there a new picture?"""
+        before = self.number()
+        button.click()
+        self.page.wait_for_timeout(200)
+        self.settle()
+        self.look()
+        return self.number() > before
+
+    def drag(self, handle) -> None:
+        """Pull a handle a quarter of its slider to the side where there is room."""
+        handle.scroll_into_view_if_needed()
+        box, track = handle.bounding_box(), handle.evaluate("h => { const t = h.closest('.noUi-target').getBoundingClientRect(); return [t.x, t.width]; }")
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        step = track[1] / 4 * (-1 if x > track[0] + track[1] / 2 else 1)
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        for part in (0.4, 0.8, 1):
+            self.page.mouse.move(x + part * step, y)
+        self.page.mouse.up()
+
+    def is_gate(self) -> bool:
+        """Is this a question that wants a guess?"""
+        return self.name == "gate"
+
+    def pass_gate(self) -> None:
+        """Guess, commit, and read an answer that was nowhere above."""
+        self.look()
+        self.check("You said" not in self.status.inner_text(), "the answer shows before the commit")
+        above = self.element.evaluate(ABOVE)
+        for box in self.controls("input[type=number], input[type=text]"):
+            box.fill("3")
+            before = self.number()
+            box.press("Tab")
+            self.wait_beyond(before, "a guess typed")
+        for row in self.controls(".widget-toggle-buttons"):
+            self.moves_or_stays(row.locator(OTHER_CHOICE).first)
+        self.moves("the commit", self.element.get_by_role("button", name="Commit").click)
+        text = self.status.inner_text()
+        answer = re.search(r"You said .*?; it is (.*?): ", text)
+        self.check(answer, f"no answer after the commit: {text}")
+        for number in re.findall(r"\d[\d,.]*\d", answer[1]):
+            if len(re.sub(r"\D", "", number)) > 2:  # two digits may stand anywhere
+                known = [form for form in {number, number.replace(",", "_"), number.replace(",", "")} if re.search(rf"(?<![\d.]){re.escape(form)}(?![\d])", above)]
+                self.check(not known, f"the answer, {number}, stands in the page before the commit")
+        self.lesson.tally.gates += 1
+
+    def moves_or_stays(self, choice) -> None:
+        """Choose a word, which a closed gate's picture need not show."""
+        before = self.number()
+        choice.click()
+        self.wait_beyond(before, "a word chosen")
+
+    def too_wide(self) -> list[str]:
+        """Name what does not fit: parts that reach beyond the cell or the window."""
+        return self.element.evaluate(TOO_WIDE)
+
+    def hides_what_is_stored(self) -> bool:
+        """Is the picture for those without a kernel hidden, as long as the panel lives?"""
+        return self.element.evaluate("""p => [...p.closest('.jp-OutputArea').children].filter(
+            child => !child.contains(p)).every(child => child.getBoundingClientRect().height === 0)""")
+
+
+OTHER_CHOICE = ".widget-toggle-button:not(.mod-active)"

@@ -1,0 +1,146 @@
+"""The lessons in a real browser, as a reader meets them: opened, run, every panel moved by keys and by pointer.
+
+Skipped without Chromium or playwright; with MOONSHINE_REQUIRE_BROWSER=1 they fail instead. Screenshots and the counts,
+browser.json, go to MOONSHINE_SCREENSHOTS or a temporary folder.
+"""
+import json
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from browser_kit import LessonPage, Tally, find_chromium, jupyterlab_server, what_is_missing
+
+from moonshine.cli import copy_course, lessons
+
+COURSE = Path(os.environ.get("MOONSHINE_COURSE") or Path(__file__).resolve().parent.parent / "nbs" / "tutorials")
+WIDTHS = 1280, 700
+pytestmark = pytest.mark.xdist_group("browser")  # one server and one browser, never two at a time
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """The folder of the screenshots."""
+    folder = Path(os.environ.get("MOONSHINE_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tally(pictures, request):
+    """Counts, printed and written down at the end."""
+    counts = Tally()
+    yield counts
+    (pictures / "browser.json").write_text(json.dumps(asdict(counts), indent=1))
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        print(f"\n{counts}; screenshots: {pictures}", flush=True)
+
+
+@pytest.fixture(scope="session")
+def jupyter(tmp_path_factory):
+    """(address of a JupyterLab, the copy of the course it shows, a browser)."""
+    missing = what_is_missing()
+    if missing:
+        (pytest.fail if os.environ.get("MOONSHINE_REQUIRE_BROWSER") == "1" else pytest.skip)(missing)
+    from playwright.sync_api import sync_playwright
+    course, home = tmp_path_factory.mktemp("course"), tmp_path_factory.mktemp("jupyter")
+    copy_course(COURSE, course)
+    with jupyterlab_server(course, home) as url, sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield url, course, browser
+        browser.close()
+
+
+@pytest.fixture
+def lesson(jupyter, tally, pictures, request):
+    """A lesson open in the browser; a picture of it if the test fails, and its kernel ended in any case."""
+    url, course, browser = jupyter
+    opened, start = LessonPage(browser, url, course / request.param, tally), time.time()
+    opened.open()
+    yield opened
+    opened.page.screenshot(path=pictures / f"{opened.path.stem}_at_the_end.png")
+    opened.stop_kernel()
+    opened.page.close()
+    tally.seconds[opened.path.stem] = round(time.time() - start, 1)
+
+
+def stored_outputs(path):
+    """Return the outputs in the file of a notebook, cell by cell."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [cell["outputs"] for cell in cells if cell["cell_type"] == "code"]
+
+
+def stored_pictures(path):
+    """Count the pictures in the file of a notebook."""
+    return sum("image/png" in output.get("data", {}) for outputs in stored_outputs(path) for output in outputs)
+
+
+def opens_with_its_pictures(lesson):
+    """A notebook that has not been run shows what it stored: nothing hides it."""
+    lesson.tally.check(lesson.count(".moonshine-panel") == 0, "there is a live panel before the first run")
+    stored, seen = stored_pictures(lesson.path), lesson.pictures()
+    lesson.tally.check(stored == seen > 0, f"{stored} pictures are stored, {seen} are seen")
+
+
+def runs_through(lesson):
+    """No error, nothing on stderr, every cell numbered in order."""
+    lesson.run_all()
+    for kind in ("error", "stderr"):
+        found = lesson.text(f'.jp-Notebook [data-mime-type="application/vnd.jupyter.{kind}"]')
+        lesson.tally.check(not found, f"{kind} of a cell: {found}")
+    prompts = lesson.prompts()
+    lesson.tally.check(prompts == [f"[{i}]:" for i in range(1, len(prompts) + 1)], f"not all cells ran: {prompts}")
+
+
+def moves(panel):
+    """A panel follows keys and pointer, in the picture and in the words."""
+    panel.look()
+    panel.check(panel.hides_what_is_stored(), "the picture for those without a kernel shows beside the live one")
+    if panel.is_gate():
+        return panel.pass_gate()
+    panel.check(panel.by_keyboard(), "no key moves it")
+    panel.check(panel.by_pointer(), "no pointer moves it")
+    panel.check(len(panel.texts) > 1, "its words never change")
+    panel.lesson.tally.panels_moved += 1
+
+
+def fits(lesson, panels, width, pictures):
+    """Nothing sticks out of the window; a picture of each panel and of the lesson."""
+    lesson.set_width(width)
+    for number, panel in enumerate(panels, 1):
+        panel.element.scroll_into_view_if_needed()
+        panel.check(not panel.too_wide(), f"too wide for a window of {width}: {panel.too_wide()}")
+        panel.element.screenshot(path=pictures / f"{lesson.path.stem}_{number}_{panel.name}_{width}.png")
+    sideways = lesson.page.evaluate("document.querySelector('.jp-Notebook').scrollWidth - document.querySelector('.jp-Notebook').clientWidth")
+    lesson.tally.check(sideways <= 1, f"the notebook scrolls sideways by {sideways} in a window of {width}")
+    lesson.screenshot(pictures / f"{lesson.path.stem}_{width}.png")
+
+
+def keeps_its_pictures(lesson, panels):
+    """Saved and opened again, with a new kernel: the stored picture and words of every panel are there."""
+    lesson.save()
+    stored = stored_outputs(lesson.path)
+    for panel in panels:
+        outputs = stored[panel.code_cell]
+        panel.check(any("image/png" in output.get("data", {}) for output in outputs), "no picture was saved")
+        panel.check(any(output["output_type"] == "stream" for output in outputs), "no words were saved")
+    lesson.stop_kernel()
+    lesson.open()
+    opens_with_its_pictures(lesson)
+
+
+@pytest.mark.parametrize("lesson", [path.name for path in lessons(COURSE)], indirect=True)
+def test_lesson(lesson, tally, pictures):
+    """One lesson from its first opening to its second."""
+    opens_with_its_pictures(lesson)
+    runs_through(lesson)
+    panels = lesson.panels()
+    tally.check(panels, "no live panel")
+    for panel in panels:
+        moves(panel)
+    for width in WIDTHS:
+        fits(lesson, panels, width, pictures)
+    tally.check(not lesson.complaints, f"the browser's console has errors: {lesson.complaints}")
+    keeps_its_pictures(lesson, panels)
+    tally.lessons += 1

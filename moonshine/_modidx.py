@@ -679,6 +679,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                    'moonshine.trainer.resume': ('trainer.html#resume', 'moonshine/trainer.py'),
                                    'moonshine.trainer.train': ('trainer.html#train', 'moonshine/trainer.py'),
                                    'moonshine.trainer.train_epoch': ('trainer.html#train_epoch', 'moonshine/trainer.py')},
+            'moonshine.widgets': {},
             'moonshine.wrn': { 'moonshine.wrn.WRN': ('wrn.html#wrn', 'moonshine/wrn.py'),
                                'moonshine.wrn.WRN.__init__': ('wrn.html#wrn.__init__', 'moonshine/wrn.py'),
                                'moonshine.wrn.WRN.forward': ('wrn.html#wrn.forward', 'moonshine/wrn.py'),

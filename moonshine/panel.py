@@ -71,7 +71,8 @@ def slider(label:str, options, value, live=True):
 def buttons(label:str, options, value):
     "One of a few words"
     style = dict(description_width="initial", button_width="auto")
-    return ipywidgets.ToggleButtons(description=label, options=options, value=value, style=style)
+    return ipywidgets.ToggleButtons(description=label, options=options, value=value, style=style,
+                                    layout=dict(display="flex", align_items="center", width="auto", grid_gap="6px"))
 
 def menu(label:str, options, value):
     return ipywidgets.Dropdown(description=label, options=options, value=value,
@@ -88,7 +89,7 @@ ALONE = f"<style>{', '.join(_BELOW)} {{ display: none; }}</style>"   # hides the
 # %% ../nbs/15_panel.ipynb #0000000d
 def _row(children):
     "Children side by side, wrapping in a narrow window"
-    return ipywidgets.Box(list(children), layout=dict(flex_flow="row wrap", align_items="center"))
+    return ipywidgets.Box(list(children), layout=dict(flex_flow="row wrap", align_items="center", grid_gap="4px 20px"))
 
 class Panel(ipywidgets.VBox):
     "Controls, a picture and a line of text, kept in step"

@@ -196,8 +196,8 @@ class LessonPage:
         size = self.page.viewport_size
         needed = self.page.evaluate("""() => [...document.querySelectorAll('.jp-Notebook .jp-Cell')].reduce(
             (sum, cell) => sum + cell.getBoundingClientRect().height, 0)""")
-        self.set_width(size["width"], int(min(needed + 400, limit)))
-        self.page.evaluate("document.querySelector('.jp-Notebook').scrollTop = 0")
+        self.set_width(size["width"], int(min(needed + 300, limit)))
+        self.page.evaluate("document.querySelectorAll('.jp-Notebook, .jp-WindowedPanel-outer').forEach(e => { e.scrollTop = 0; })")
         self.page.screenshot(path=path)
         self.set_width(**size)
 
@@ -213,7 +213,7 @@ class PanelOnPage:
         self.image, self.status = self.element.locator(".moonshine-image"), self.element.locator("[role=status]")
         self.code_cell = self.element.evaluate("""p => [...document.querySelectorAll('.jp-Notebook .jp-CodeCell')]
             .indexOf(p.closest('.jp-CodeCell'))""")
-        self.texts = set()
+        self.texts, self.sources = set(), set()
 
     def check(self, holds, message: str) -> None:
         """Assert of this panel."""
@@ -231,13 +231,15 @@ class PanelOnPage:
         self.check(len(alt) > 20 and len(text) > 20, f"has no words: {alt!r}, {text!r}")
         self.check("This panel failed" not in text, text)
         self.texts.add(text)
+        self.sources.add(self.image.get_attribute("src"))
 
     def moves(self, what: str, act) -> None:
-        """Do something that must lead to a new picture."""
-        before, source = self.number(), self.image.get_attribute("src")
+        """Do something that must lead to a new picture, or to other words (shuffled channels leave a map as it was)."""
+        before, shown = self.number(), (self.image.get_attribute("src"), self.status.inner_text())
         act()
         self.wait_beyond(before, what)
-        self.check(self.image.get_attribute("src") != source, f"{what}: the picture stayed the same")
+        now = self.image.get_attribute("src"), self.status.inner_text()
+        self.check(now != shown, f"{what}: picture and words stayed the same")
         self.look()
 
     def wait_beyond(self, before: int, what: str) -> None:
@@ -268,7 +270,8 @@ class PanelOnPage:
     def by_keyboard(self) -> int:
         """Move every control that keys can move, one step; returns how many."""
         actions = [(f"slider {i}", lambda h=handle: self.press_arrow(h)) for i, handle in enumerate(self.controls(".noUi-handle"))]
-        actions += [(f"menu {i}", lambda m=menu: self.next_option(m)) for i, menu in enumerate(self.controls("select"))]
+        actions += [(f"menu {i}", lambda m=menu: self.next_option(m))
+                    for i, menu in enumerate(self.controls("select")) for _ in range(2)]  # there and back
         actions += [(f"tick {i}", lambda t=tick: t.press("Space")) for i, tick in enumerate(self.controls("input[type=checkbox]"))]
         if not actions:
             actions = [("button", lambda b=button: b.press("Enter")) for button in self.controls(OTHER_CHOICE + ", .jupyter-button")[:1]]
@@ -283,10 +286,12 @@ class PanelOnPage:
         handle.press("ArrowLeft" if at_end else "ArrowRight")
 
     def next_option(self, menu) -> None:
-        """Choose the next word of a menu, or the one before the last."""
-        last = menu.evaluate("m => m.selectedIndex === m.options.length - 1")
+        """Open a menu and choose its second word, or the one before (JupyterLab takes arrow keys from a closed menu)."""
+        first = menu.evaluate("m => m.selectedIndex === 0")
         menu.focus()
-        menu.press("ArrowUp" if last else "ArrowDown")
+        for key in ("Space", "ArrowDown" if first else "ArrowUp", "Enter"):
+            self.page.keyboard.press(key)
+            self.page.wait_for_timeout(100)
 
     def by_pointer(self) -> int:
         """Drag a slider, click another word of each row of words, and press the buttons; returns how many led to a picture."""
@@ -297,7 +302,7 @@ class PanelOnPage:
         for row in self.controls(".widget-toggle-buttons"):
             self.moves("word clicked", row.locator(OTHER_CHOICE).first.click)
             done += 1
-        for button in self.controls(".jupyter-button:not(.widget-toggle-button)"):
+        for button in self.controls(".jupyter-button:not(.widget-toggle-button, .widget-upload)"):
             done += self.click(button)
         return done
 
@@ -359,9 +364,11 @@ class PanelOnPage:
         return self.element.evaluate(TOO_WIDE)
 
     def hides_what_is_stored(self) -> bool:
-        """Is the picture for those without a kernel hidden, as long as the panel lives?"""
-        return self.element.evaluate("""p => [...p.closest('.jp-OutputArea').children].filter(
-            child => !child.contains(p)).every(child => child.getBoundingClientRect().height === 0)""")
+        """Are the picture and the words for those without a kernel, below the panel, hidden as long as it lives?"""
+        return self.element.evaluate("""p => {
+            const outputs = [...p.closest('.jp-OutputArea').querySelectorAll(':scope > .jp-OutputArea-child')];
+            const below = outputs.slice(outputs.findIndex(output => output.contains(p)) + 1).slice(0, 2);
+            return below.length === 2 && below.every(output => output.getBoundingClientRect().height === 0); }""")
 
 
 OTHER_CHOICE = ".widget-toggle-button:not(.mod-active)"

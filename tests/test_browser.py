@@ -102,6 +102,7 @@ def moves(panel):
     panel.check(panel.by_keyboard(), "no key moves it")
     panel.check(panel.by_pointer(), "no pointer moves it")
     panel.check(len(panel.texts) > 1, "its words never change")
+    panel.check(len(panel.sources) > 1, "its picture never changes")
     panel.lesson.tally.panels_moved += 1
 
 
@@ -137,7 +138,8 @@ def test_lesson(lesson, tally, pictures):
     runs_through(lesson)
     panels = lesson.panels()
     tally.check(panels, "no live panel")
-    for panel in panels:
+    for number, panel in enumerate(panels, 1):
+        panel.element.screenshot(path=pictures / f"{lesson.path.stem}_{number}_{panel.name}_opens.png")
         moves(panel)
     for width in WIDTHS:
         fits(lesson, panels, width, pictures)

@@ -229,7 +229,7 @@ def describe_attention(data:dict) -> str:
     if data["problem"]: return data["problem"]
     rows, chosen = data["rows"], next(row for row in data["rows"] if row["name"] == data["network"])
     h, w = rows[0]["map"].shape
-    lines = [f"{data['scene'].title}; group {data['group']}, maps of {h}×{w}, exponent {data['power']}, one scale."]
+    lines = [f"{data['scene'].title}; group {data['group']}, maps of {h}×{w}, p = {data['power']}, one scale."]
     if data["scene"].mask is None: lines[0] += " Scaled and cut to a square; no mask is known."
     lines += [sentence(row, data["size"]) for row in rows]
     lines[1] = lines[1].replace("; AT loss to the teacher 0.00000, squared error 0.00", "")
@@ -240,8 +240,8 @@ def verdict(data, chosen) -> str:
     "What shuffling does to the chosen network's two distances"
     other = data["other"]
     before, after = (other, chosen) if data["shuffled"] else (chosen, other)
-    verb = "Shuffled and doubled, as here," if data["shuffled"] else "Were they shuffled and doubled,"
-    return (f"The channels of {chosen['name']}: {verb} its map and AT loss are the same "
+    verb = "The channels of {} are" if data["shuffled"] else "If the channels of {} were"
+    return (f"{verb.format(chosen['name'])} shuffled and doubled: its map and AT loss are the same "
             f"({before['at_loss']:.5f} and {after['at_loss']:.5f}), its squared error goes from "
             f"{before['squared_error']:.2f} to {after['squared_error']:.2f}.")
 
@@ -603,7 +603,8 @@ def where(
     return dict(number=number, group=group, network=network, noise=noise, image=data["images"][number],
                 mask=data["masks"][number], label=CLASSES[data["labels"][number]],
                 said=CLASSES[seen["said"][number]], right=seen["right"][number].item(),
-                share=data["share"][number].item(), map=each, peak=peak_of(each, data["masks"][number]), shares=data["share"],
+                share=data["share"][number].item(), map=each, shares=data["share"],
+                peak=peak_of(each, data["masks"][number]),
                 inside={name: other["inside"][g] for name, other in data["networks"].items()},
                 all_right={name: other["right"] for name, other in data["networks"].items()},
                 questions=two_questions(group, noise))

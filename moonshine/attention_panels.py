@@ -299,9 +299,9 @@ def over(each, image, opacity, top) -> np.ndarray:
 
 def scale_bar(page, y, side, low, high, cmap):
     "The colours of a row, with the values at their ends"
-    page.put(shade(np.linspace(1, 0, 64)[:, None], 0, 1, cmap), 806, y, 14, side)
+    page.put(shade(np.linspace(1, 0, 64)[:, None], 0, 1, cmap), 800, y, 14, side)
     for value, where in ((high, y + 7), (low, y + side - 7)):
-        page.say(823, where, f"{value:.2g}".replace("-", "−"))
+        page.say(816, where, f"{value:.2g}".replace("-", "−"), fontsize=9)
 
 # %% ../nbs/15c_attention_panels.ipynb #00000017
 def _map(page, data, row, x, y, side, top):

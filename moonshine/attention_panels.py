@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['SCENES', 'OPENING', 'HOME', 'PRESETS', 'NOISE', 'Scene', 'drawn_scene', 'scene_from_bytes', 'scene_from_file',
            'picture_files', 'Subject', 'trained_subjects', 'look_at', 'raised', 'shuffle', 'peak_of', 'one_look',
-           'against', 'explore', 'place_in_words', 'sentence', 'compared', 'describe_attention', 'verdict', 'page',
-           'put', 'edge', 'mark', 'draw_attention', 'message', 'as_subjects', 'scene_for', 'attention_panel',
-           'attention_controls', 'noisy', 'look_at_all', 'whole_test_set', 'peaks_on', 'right_less_wrong',
-           'without_size', 'two_questions', 'beyond', 'answers_table', 'seeds_table', 'where', 'describe_where',
-           'draw_where', 'where_panel']
+           'against', 'explore', 'place_in_words', 'sentence', 'compared', 'describe_attention', 'verdict', 'Page',
+           'shade', 'over', 'scale_bar', 'ends', 'draw_attention', 'message', 'as_subjects', 'scene_for',
+           'attention_panel', 'attention_controls', 'noisy', 'look_at_all', 'whole_test_set', 'peaks_on',
+           'right_less_wrong', 'without_size', 'two_questions', 'beyond', 'answers_table', 'seeds_table', 'where',
+           'describe_where', 'draw_where', 'where_panel']
 
 # %% ../nbs/15c_attention_panels.ipynb #00000002
 import io, math, textwrap, time
@@ -21,6 +21,7 @@ import ipywidgets
 import numpy as np
 import torch
 from PIL import Image, ImageOps
+from matplotlib import colormaps
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from torch import nn
@@ -29,9 +30,11 @@ from torch.nn import functional as F
 from .attention import activations, at_loss, attention_layers, attention_map, energy_inside
 from .data import PICTURE_FILES, normalise
 from .errors import InputError, lookup
-from .panel import GREY, RED, SKY, Panel, axes_at, buttons, canvas, menu, redraw_times, show, slider, tick
+from .panel import (
+    GREY, RED, SKY, Panel, axes_at, buttons, canvas, menu, redraw_times, show, slider, tick)
 from .shapes import CLASSES
-from .trained import TRAINED, network_input, test_pictures, trained_facts, trained_history, trained_network
+from .trained import (
+    TRAINED, network_input, test_pictures, trained_facts, trained_history, trained_network)
 
 # %% ../nbs/15c_attention_panels.ipynb #00000005
 @dataclass(frozen=True, eq=False)
@@ -82,10 +85,10 @@ def picture_files(folder) -> list:
     folder = Path(folder)
     if not folder.is_dir(): raise InputError(f"no folder {folder}; name one that holds pictures")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_FILES)
-    if not files: raise InputError(f"folder {folder} holds no pictures ({', '.join(sorted(PICTURE_FILES))}); name another")
+    if not files: raise InputError(f"folder {folder} holds no pictures, such as .png or .jpg; name another")
     return files
 
-# %% ../nbs/15c_attention_panels.ipynb #00000009
+# %% ../nbs/15c_attention_panels.ipynb #0000000a
 @dataclass(frozen=True, eq=False)
 class Subject:
     "A network, and how it is shown a picture"
@@ -115,7 +118,7 @@ def look_at(
     x = network_input(images) if how is None else normalise(images, how)
     return activations(subject.network.eval(), x, subject.layers)
 
-# %% ../nbs/15c_attention_panels.ipynb #0000000b
+# %% ../nbs/15c_attention_panels.ipynb #0000000c
 def raised(activation, power): return activation.abs().pow(power / 2)
 
 def shuffle(
@@ -138,7 +141,7 @@ def peak_of(
 
 def _pooled(mask, h, w): return F.adaptive_avg_pool2d(mask.float()[None, None], (h, w))[0, 0]
 
-# %% ../nbs/15c_attention_panels.ipynb #0000000c
+# %% ../nbs/15c_attention_panels.ipynb #0000000d
 def one_look(
     name:str,
     subject:Subject,
@@ -148,24 +151,25 @@ def one_look(
     shuffled:bool=False,  # its channels shuffled and doubled
 ) -> dict:
     "What one network makes of a picture"
-    if group > len(subject.layers): raise InputError(f"{name} has {len(subject.layers)} layers to look at; there is no {group}")
+    if group > len(subject.layers):
+        raise InputError(f"{name} has {len(subject.layers)} layers to look at, and no {group}; choose a lower")
     logits, found = look_at(subject, scene)
     activation = shuffle(found[group - 1]) if shuffled else found[group - 1]
     h, w = activation.shape[2:]
     each = math.sqrt(h * w) * attention_map(raised(activation, power)).view(h, w)
     said = logits.argmax().item()
     known = scene.label is not None and subject.classes == tuple(CLASSES)
-    row = dict(name=name, activation=activation, map=each, said=subject.said(said), layer=subject.layers[group - 1],
-               right=said == scene.label if known else None, peak=peak_of(each, scene.mask), inside=None,
-               channels=activation.float().pow(2).mean((0, 2, 3)))
+    row = dict(name=name, activation=activation, map=each, said=subject.said(said), inside=None,
+               layer=subject.layers[group - 1], right=said == scene.label if known else None,
+               peak=peak_of(each, scene.mask), channels=activation.float().pow(2).mean((0, 2, 3)))
     if scene.mask is not None:
         row["inside"] = energy_inside(raised(activation, power), scene.mask[None]).item()
         row["chance"] = _pooled(scene.mask, h, w).mean().item()
     return row
 
-# %% ../nbs/15c_attention_panels.ipynb #0000000d
+# %% ../nbs/15c_attention_panels.ipynb #0000000e
 def against(row, teacher, power) -> dict:
-    "A network beside the teacher: difference of the maps, AT loss, squared error of the activations; None where sizes differ"
+    "A network beside the teacher: `difference`, `at_loss`, `squared_error`; None where sizes differ"
     ours, theirs = row["activation"], teacher["activation"]
     same = ours.shape[2:] == theirs.shape[2:]
     return row | dict(
@@ -190,12 +194,14 @@ def explore(
     rows = [against(reference, reference, power)]
     for name in subjects:
         if name != teacher and (view == "all" or name == network):
-            rows.append(against(one_look(name, subjects[name], scene, group, power, shuffled), reference, power))
+            look = one_look(name, subjects[name], scene, group, power, shuffled)
+            rows.append(against(look, reference, power))
     other = against(one_look(network, subjects[network], scene, group, power, not shuffled), reference, power)
-    return dict(problem="", scene=scene, group=group, other=other, network=network, teacher=teacher, power=power, shuffled=shuffled,
-                view=view, opacity=opacity, rows=rows, size=max(subjects[row["name"]].size for row in rows))
+    return dict(problem="", scene=scene, group=group, network=network, teacher=teacher, power=power,
+                shuffled=shuffled, view=view, opacity=opacity, rows=rows, other=other,
+                size=max(subjects[row["name"]].size for row in rows))
 
-# %% ../nbs/15c_attention_panels.ipynb #00000012
+# %% ../nbs/15c_attention_panels.ipynb #00000013
 def place_in_words(peak) -> str:
     "Upper left, centre, lower right ..."
     third = lambda share, words: words[min(2, int(3 * share))]
@@ -205,7 +211,8 @@ def place_in_words(peak) -> str:
 def sentence(row, size) -> str:
     "What one network makes of a picture, in words; `size` of the picture in pixels"
     peak = row["peak"]
-    text = f"{row['name']}: peak {place_in_words(peak)} ({peak['x'] * size:.0f} across, {peak['y'] * size:.0f} down, of {size})"
+    text = (f"{row['name']}: peak {place_in_words(peak)} ({peak['x'] * size:.0f} across, "
+            f"{peak['y'] * size:.0f} down, of {size})")
     if row["inside"] is not None:
         text += (f", {'on' if peak['hit'] else 'off'} the object; {row['inside']:.0%} of the energy on it "
                  f"(by chance {row['chance']:.0%})")
@@ -222,7 +229,7 @@ def describe_attention(data:dict) -> str:
     if data["problem"]: return data["problem"]
     rows, chosen = data["rows"], next(row for row in data["rows"] if row["name"] == data["network"])
     h, w = rows[0]["map"].shape
-    lines = [f"{data['scene'].title}; group {data['group']}, maps of {h}×{w}, exponent {data['power']}, all on one scale."]
+    lines = [f"{data['scene'].title}; group {data['group']}, maps of {h}×{w}, p = {data['power']}, one scale."]
     if data["scene"].mask is None: lines[0] += " Scaled and cut to a square; no mask is known."
     lines += [sentence(row, data["size"]) for row in rows]
     lines[1] = lines[1].replace("; AT loss to the teacher 0.00000, squared error 0.00", "")
@@ -233,144 +240,167 @@ def verdict(data, chosen) -> str:
     "What shuffling does to the chosen network's two distances"
     other = data["other"]
     before, after = (other, chosen) if data["shuffled"] else (chosen, other)
-    verb = "Shuffled and doubled, as here," if data["shuffled"] else "Were they shuffled and doubled,"
-    return (f"The channels of {chosen['name']}: {verb} its map and AT loss are the same "
+    verb = "The channels of {} are" if data["shuffled"] else "If the channels of {} were"
+    return (f"{verb.format(chosen['name'])} shuffled and doubled: its map and AT loss are the same "
             f"({before['at_loss']:.5f} and {after['at_loss']:.5f}), its squared error goes from "
             f"{before['squared_error']:.2f} to {after['squared_error']:.2f}.")
 
-# %% ../nbs/15c_attention_panels.ipynb #00000014
-def page(height:int):
-    "A figure of 860 × `height` pixels, and its axes in pixels from the upper left"
-    figure = canvas(height / 100)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
-    axes.autoscale(False)
-    axes.set(xlim=(0, 860), ylim=(height, 0), aspect="auto")
-    return figure, axes
-
-def put(axes, values, x, y, side, **how):
-    "A picture or map in a square, its upper left corner at (x, y)"
-    drawn = axes.imshow(values, extent=(x, x + side, y + side, y), aspect="auto", interpolation="nearest", **how)
-    return drawn
-
-def edge(axes, mask, x, y, side):
-    "The edge of a mask, white on black"
-    if mask is None: return
-    padded = np.pad(mask.numpy(), 1)
-    step = side / mask.shape[0]
-    rows, columns = np.nonzero(padded[1:, 1:-1] != padded[:-1, 1:-1]), np.nonzero(padded[1:-1, 1:] != padded[1:-1, :-1])
-    lines = [((x + c * step, y + r * step), (x + (c + 1) * step, y + r * step)) for r, c in zip(*rows)]
-    lines += [((x + c * step, y + r * step), (x + c * step, y + (r + 1) * step)) for r, c in zip(*columns)]
-    for colour, width in (("black", 2.6), ("white", 1.2)):
-        axes.add_collection(LineCollection(lines, colors=colour, linewidths=width, capstyle="projecting"))
-
-def mark(axes, place, x, y, side, sign):
-    for colour, width in (("black", 3.5), ("white", 1.5)):
-        axes.plot(x + side * place["x"], y + side * place["y"], sign, color=colour, ms=9, mew=width)
-
 # %% ../nbs/15c_attention_panels.ipynb #00000015
-def _map(axes, data, row, x, y, side, top):
-    "A network's map over the picture in grey, with its peak"
-    if data["opacity"] < 1:
-        grey = data["scene"].at(data["size"])[0].float().mean(0)
-        put(axes, grey, x, y, side, cmap="gray", vmin=0, vmax=255)
-    put(axes, row["map"], x, y, side, cmap="viridis", vmin=0, vmax=top, alpha=data["opacity"])
-    edge(axes, data["scene"].mask, x, y, side)
-    mark(axes, row["peak"], x, y, side, "x")
+class Page:
+    "A figure of 860 × `height` pixels from the upper left, drawn in few pieces"
+    def __init__(self, height:int):
+        self.figure, self.height, self.lines, self.marks = canvas(height / 100), height, [], {}
+        self.pixels = np.full((height, 860, 3), 255, np.uint8)
 
-def _difference(axes, row, x, y, side, top):
-    "A network's map less the teacher's; + and - at its ends"
-    if row["difference"] is None: return _say(axes, x, y + side / 2, "another size:\nnot comparable")
-    put(axes, row["difference"], x, y, side, cmap="PuOr_r", vmin=-top, vmax=top)
-    if row["difference"].any():
-        mark(axes, peak_of(row["difference"]), x, y, side, "+")
-        mark(axes, peak_of(-row["difference"]), x, y, side, "_")
+    def put(self, colours, x, y, width, height=None):
+        "A picture (h, w, 3) uint8 in a box, without smoothing"
+        height = width if height is None else height
+        rows = np.arange(height) * colours.shape[0] // height
+        self.pixels[y:y + height, x:x + width] = colours[rows][:, np.arange(width) * colours.shape[1] // width]
 
-def _channels(axes, row, x, y, width, height, top):
-    "How strong each channel is: root mean square over the positions"
-    values = row["channels"].sqrt().numpy() / top
-    at = x + width * np.arange(len(values) + 1) / len(values)
-    axes.stairs(y + height * (1 - values), at, baseline=y + height, fill=True, color=GREY)
+    def edge(self, mask, x, y, side):
+        "The edge of a mask"
+        if mask is None: return
+        inside, step = np.pad(mask.numpy(), 1), side / mask.shape[0]
+        for r, c in np.argwhere(inside[1:, 1:-1] != inside[:-1, 1:-1]) * step:
+            self.lines.append(((x + c, y + r), (x + c + step, y + r)))
+        for r, c in np.argwhere(inside[1:-1, 1:] != inside[1:-1, :-1]) * step:
+            self.lines.append(((x + c, y + r), (x + c, y + r + step)))
 
-def _say(axes, x, y, text, **how): axes.text(x, y, text, fontsize=10, va="center", **how)
+    def mark(self, place, x, y, side, sign):
+        self.marks.setdefault(sign, []).append((x + side * place["x"], y + side * place["y"]))
 
-def _scale(axes, y, side, low, high, cmap):
-    "The colours of a row, with the values at their ends"
-    axes.imshow(np.linspace(1, 0, 64)[:, None], extent=(806, 820, y + side, y), aspect="auto", cmap=cmap)
-    for value, where in ((high, y + 7), (low, y + side - 7)): _say(axes, 823, where, f"{value:.2g}".replace("-", "−"))
+    def say(self, x, y, text, **how):
+        self.figure.text(x / 860, 1 - y / self.height, text, **dict(fontsize=10, va="center") | how)
+
+    def done(self) -> Figure:
+        axes = self.figure.add_axes((0, 0, 1, 1), zorder=-1)
+        axes.set_axis_off()
+        axes.imshow(self.pixels, extent=(0, 860, self.height, 0), aspect="auto", interpolation="nearest")
+        for colour, thin in (("black", 1.4), ("white", 0)):
+            axes.add_collection(
+                LineCollection(self.lines, colors=colour, linewidths=1.2 + thin, capstyle="projecting"))
+            for sign, places in self.marks.items():
+                axes.plot(*zip(*places), sign, color=colour, ms=9, mew=1.5 + thin)
+        axes.set(xlim=(0, 860), ylim=(self.height, 0))
+        return self.figure
 
 # %% ../nbs/15c_attention_panels.ipynb #00000016
+def shade(values, low, high, cmap="viridis") -> np.ndarray:
+    "Numbers as colours: (h, w, 3) uint8"
+    return colormaps[cmap]((np.asarray(values) - low) / (high - low), bytes=True)[..., :3]
+
+def over(each, image, opacity, top) -> np.ndarray:
+    "A map on a picture (3, H, W) in grey, at 256 × 256"
+    grey = image.float().mean(0, keepdim=True)[None]
+    large = lambda x: F.interpolate(x, (256, 256), mode="nearest")[0, 0].numpy()
+    colours = shade(large(each[None, None].float()), 0, top)
+    return (opacity * colours + (1 - opacity) * large(grey)[..., None]).astype(np.uint8)
+
+def scale_bar(page, y, side, low, high, cmap):
+    "The colours of a row, with the values at their ends"
+    page.put(shade(np.linspace(1, 0, 64)[:, None], 0, 1, cmap), 800, y, 14, side)
+    for value, where in ((high, y + 7), (low, y + side - 7)):
+        page.say(816, where, f"{value:.2g}".replace("-", "−"), fontsize=9)
+
+# %% ../nbs/15c_attention_panels.ipynb #00000017
+def _map(page, data, row, x, y, side, top):
+    "A network's map over the picture, with its peak"
+    page.put(over(row["map"], data["scene"].at(data["size"])[0], data["opacity"], top), x, y, side)
+    page.edge(data["scene"].mask, x, y, side)
+    page.mark(row["peak"], x, y, side, "x")
+
+def _difference(page, row, x, y, side, top):
+    "A network's map less the teacher's; + and - at its ends"
+    if row["difference"] is None: return page.say(x, y + side / 2, "another size:\nnot comparable")
+    page.put(shade(row["difference"], -top, top, "PuOr_r"), x, y, side)
+    if row["difference"].any():
+        page.mark(peak_of(row["difference"]), x, y, side, "+")
+        page.mark(peak_of(-row["difference"]), x, y, side, "_")
+
+def _channels(page, row, x, y, width, height, top):
+    "How strong each channel is: root mean square over the positions"
+    values = row["channels"].sqrt().numpy() / top
+    filled = np.linspace(1, 0, height)[:, None] < values     # (height, channels)
+    page.put(np.where(filled[..., None], 120, 255).astype(np.uint8).repeat(3, 2), x, y, width, height)
+
+# %% ../nbs/15c_attention_panels.ipynb #00000018
+def ends(rows) -> dict:
+    "The upper end of each scale that the networks share"
+    largest = lambda values: max(value.max().item() for value in values)
+    differences = [row["difference"].abs() for row in rows if row["difference"] is not None]
+    return dict(maps=largest(row["map"] for row in rows), difference=max(1e-9, largest(differences)),
+                channels=largest(row["channels"] for row in rows)**0.5)
+
 def draw_attention(data:dict) -> Figure:
     "The maps on one scale, what they differ by, and the channels that they were made of"
     if data["problem"]: return message(data["problem"], 480)
-    figure, axes = page(480)
-    rows = data["rows"] if data["view"] == "all" else sorted(data["rows"], key=lambda row: row["name"] != data["network"])
-    places = 1 + len(data["rows"]) if data["view"] == "all" else 4
-    step = 800 // places
-    side = min(step - 12, 190)
-    x = [8 + step * i for i in range(places)]
-    shade = max(row["map"].max().item() for row in rows)
-    spread = max([row["difference"].abs().max().item() for row in rows if row["difference"] is not None] + [1e-9])
-    strong = max(row["channels"].max().sqrt().item() for row in rows)
-    _say(axes, x[0], 14, "picture", weight="bold")
-    put(axes, data["scene"].at(data["size"])[0].permute(1, 2, 0), x[0], 44, side)
-    edge(axes, data["scene"].mask, x[0], 44, side)
-    _scale(axes, 44, side, 0, shade, "viridis")
+    page, rows = Page(480), data["rows"]
+    if data["view"] == "one": rows = sorted(rows, key=lambda row: row["name"] != data["network"])
+    places = 1 + len(rows) if data["view"] == "all" else 4
+    step = min(800 // places, 160 if data["view"] == "all" else 202)
+    x, side = [8 + step * i for i in range(places)], step - 12
+    tops = ends(rows)
+    page.say(x[0], 14, "picture", weight="bold")
+    page.put(data["scene"].at(data["size"])[0].permute(1, 2, 0).numpy(), x[0], 44, side)
+    page.edge(data["scene"].mask, x[0], 44, side)
     for row, left in zip(rows, x[1:]):
-        _heading(axes, row, left)
-        _map(axes, data, row, left, 44, side, shade)
-    draw = _all_below if data["view"] == "all" else _one_below
-    draw(axes, data, rows, x, 44 + side, side, spread, strong)
-    return figure
+        _heading(page, row, left)
+        _map(page, data, row, left, 44, side, tops["maps"])
+    dict(all=_all_below, one=_one_below)[data["view"]](page, data, rows, x, 44 + side, side, tops)
+    return page.done()
 
-def _heading(axes, row, x):
+def _heading(page, row, x):
     word = {None: "", True: ", right", False: ", WRONG"}[row["right"]]
-    _say(axes, x, 14, row["name"], weight="bold")
-    _say(axes, x, 32, f"says {row['said']}{word}", color=RED if row["right"] is False else "black")
+    page.say(x, 14, row["name"], weight="bold")
+    page.say(x, 32, f"says {row['said']}{word}", color=RED if row["right"] is False else "black")
 
 def message(text, height):
-    figure, axes = page(height)
-    axes.text(430, height / 2, textwrap.fill(text, 80), ha="center", va="center", fontsize=12)
-    return figure
+    page = Page(height)
+    page.say(430, height / 2, textwrap.fill(text, 80), ha="center", fontsize=12)
+    return page.done()
 
-# %% ../nbs/15c_attention_panels.ipynb #00000017
+# %% ../nbs/15c_attention_panels.ipynb #00000019
 def _losses(row):
     if row["at_loss"] is None: return "", ""
     error = "" if row["squared_error"] is None else f"squared error {row['squared_error']:.2f}"
     return f"AT loss {row['at_loss']:.5f}", error
 
-def _all_below(axes, data, rows, x, y, side, spread, strong):
+def _all_below(page, data, rows, x, y, side, tops):
     "Under each network's map: its difference from the teacher's, the AT loss, the channels, the squared error"
-    low = y + 22 + side + 34
-    _say(axes, x[0], y + 22 + side / 2, "this network's\nmap minus the\nteacher's:\n+ most, − least")
-    _say(axes, x[0], low + 20, "strength of\neach channel")
-    _scale(axes, y + 22, side, -spread, spread, "PuOr_r")
+    low = y + side + 32
+    page.say(x[0], y + 22 + side / 2, "this network's\nmap minus the\nteacher's:\n+ most, − least")
+    page.say(x[0], low + 40, "strength of\neach channel")
+    scale_bar(page, 44, side, 0, tops["maps"], "viridis")
+    scale_bar(page, y + 22, side, -tops["difference"], tops["difference"], "PuOr_r")
     for row, left in zip(rows, x[1:]):
         if row is not rows[0]:
-            for text, where in zip(_losses(row), (y + 12, low + 58)): _say(axes, left, where, text)
-            _difference(axes, row, left, y + 22, side, spread)
-        _channels(axes, row, left, low - 24, side, 70, strong)
+            for text, where in zip(_losses(row), (y + 12, low + 82)): page.say(left, where, text)
+            _difference(page, row, left, y + 22, side, tops["difference"])
+        _channels(page, row, left, low, side, 70, tops["channels"])
 
-def _one_below(axes, data, rows, x, y, side, spread, strong):
+def _one_below(page, data, rows, x, y, side, tops):
     "Beside the chosen network and the teacher: what the maps differ by; below: the channels"
-    chosen = rows[0]
-    _say(axes, x[3], 14, f"{chosen['name']} minus {data['teacher']}", weight="bold")
-    _say(axes, x[3], 32, "+ most, − least")
-    _difference(axes, chosen, x[3], 44, side, spread)
-    _say(axes, x[3], y + 14, f"violet −{spread:.2g}, white 0, orange {spread:.2g}")
-    _say(axes, x[0], y + 90, "strength of each channel")
-    for row, left in zip(rows, x[1:]): _channels(axes, row, left, y + 30, side, 110, strong)
+    chosen, spread = rows[0], tops["difference"]
+    page.say(x[3], 14, f"{chosen['name']} minus {data['teacher']}", weight="bold")
+    page.say(x[3], 32, "+ most, − least")
+    _difference(page, chosen, x[3], 44, side, spread)
+    scale_bar(page, 44, side, -spread, spread, "PuOr_r")
+    page.say(x[1], y + 14, f"both maps: darkest 0, brightest {tops['maps']:.2g}")
+    page.say(x[0], y + 90, "strength of each channel")
+    for row, left in zip(rows, x[1:]): _channels(page, row, left, y + 30, side, 110, tops["channels"])
     for text, where in zip(_losses(chosen), (y + 80, y + 100)):
-        if chosen["name"] != data["teacher"]: _say(axes, x[3], where, text)
+        if chosen["name"] != data["teacher"]: page.say(x[3], where, text)
 
-# %% ../nbs/15c_attention_panels.ipynb #00000019
+# %% ../nbs/15c_attention_panels.ipynb #0000001b
 SCENES = 100   # how many drawn test pictures the slider offers
 
 def as_subjects(networks, layers, size, normalisation, classes) -> dict:
     "Networks of one's own as subjects; those without attention layers of their own get `layers`"
     own = {}
     for name, network in networks.items():
-        names = attention_layers(network, layers if getattr(network, "attention_layers", None) is None else None)
+        knows = getattr(network, "attention_layers", None) is not None
+        names = attention_layers(network, None if knows else layers)
         own[name] = Subject(network, names, size, normalisation, tuple(classes))
     return own
 
@@ -383,20 +413,21 @@ def scene_for(source, number, upload, folder) -> Scene:
     if not upload: raise InputError("nothing is uploaded yet; press Upload and choose a picture file")
     return _uploaded(bytes(upload[0]["content"]), upload[0]["name"])
 
-# %% ../nbs/15c_attention_panels.ipynb #0000001a
+# %% ../nbs/15c_attention_panels.ipynb #0000001c
 def attention_panel(
-    networks={},         # your own beside the four, name -> network: a checkpoint of ours, or anybody's with `layers`
+    networks={},         # your own beside the four, name -> network: ours, or anybody's with `layers`
     layers=None,         # names of the layers to look into, for networks that don't know their own
     size:int=32,         # pixels a side of the pictures that your networks take
-    normalisation=None,  # of your networks: mean and std of each colour, in [0, 1]; None: that of the drawn shapes
+    normalisation=None,  # of your networks: mean and std of each colour, in [0, 1]; None: the shapes'
     classes=(),          # names of your networks' classes
     folder=None,         # of pictures, to be offered beside the drawn shapes
     only:bool=False,     # your networks alone, without the four
     count:int=SCENES,    # how many pictures the slider offers
-    **state,             # the state to open in: number, group, network, teacher, power, view, opacity, shuffled, source
+    **state,             # the state to open in, by the names in OPENING
 ) -> Panel:
     "The attention explorer"
-    subjects = ({} if only else trained_subjects()) | as_subjects(networks, layers, size, normalisation, classes)
+    own = as_subjects(networks, layers, size, normalisation, classes)
+    subjects = own if only else trained_subjects() | own
     if not subjects: raise InputError("there is no network to look at; give networks={name: network}")
     names, start = list(subjects), dict(OPENING, folder=folder) | state
     teacher = start["teacher"] if start["teacher"] in subjects else names[0]
@@ -409,9 +440,9 @@ def attention_panel(
     return Panel("attention", controls, compute, draw_attention, describe_attention, {} if only else PRESETS,
                  adjust=adjust, height="12em")
 
-# %% ../nbs/15c_attention_panels.ipynb #0000001b
-OPENING = dict(source="shapes", number=5, group=3, network="at", teacher="teacher", power=2, view="all", opacity=0.6,
-               shuffled=False)
+# %% ../nbs/15c_attention_panels.ipynb #0000001d
+OPENING = dict(source="shapes", number=5, group=3, network="at", teacher="teacher", power=2, view="all",
+               opacity=0.6, shuffled=False)
 
 def attention_controls(subjects, start, folder, count, chosen) -> dict:
     "The explorer's controls; a fresh upload is shown at once"
@@ -433,10 +464,11 @@ def attention_controls(subjects, start, folder, count, chosen) -> dict:
     return controls
 
 HOME = {name: OPENING[name] for name in ("source", "number", "group", "power", "view", "shuffled")}
-PRESETS = {"as it opened": HOME, "shuffle the channels": HOME | dict(shuffled=True), "group 1": HOME | dict(group=1),
-           "a hollow object": HOME | dict(number=2), "AT errs": HOME | dict(number=73)}   # word -> controls
+PRESETS = {"as it opened": HOME, "shuffle the channels": HOME | dict(shuffled=True),
+           "group 1": HOME | dict(group=1), "a hollow object": HOME | dict(number=2),
+           "AT errs": HOME | dict(number=73)}                # word on a button -> controls
 
-# %% ../nbs/15c_attention_panels.ipynb #00000024
+# %% ../nbs/15c_attention_panels.ipynb #00000026
 NOISE = 40.0   # standard deviation of the noise on the harder pictures, in grey values of 255
 
 def noisy(images, noise): # (N, 3, H, W) uint8
@@ -456,7 +488,7 @@ def look_at_all(network, images, masks, chunk:int=100) -> dict:
     return dict(said=torch.cat(said), maps=[torch.cat(each) for each in zip(*maps)],
                 inside=[torch.cat(each) for each in zip(*inside)])
 
-# %% ../nbs/15c_attention_panels.ipynb #00000025
+# %% ../nbs/15c_attention_panels.ipynb #00000027
 @lru_cache(2)
 def whole_test_set(
     noise:float=0.0,  # standard deviation, in grey values
@@ -481,7 +513,7 @@ def peaks_on(
     inside = F.adaptive_avg_pool2d(masks.float()[:, None], (side, side)).flatten(1)
     return inside.gather(1, maps.argmax(1, keepdim=True))[:, 0] >= 0.5
 
-# %% ../nbs/15c_attention_panels.ipynb #00000028
+# %% ../nbs/15c_attention_panels.ipynb #0000002a
 @lru_cache(1)
 def _orders(times=2000, count=1000):
     return torch.rand(times, count, generator=torch.Generator().manual_seed(0)).argsort(1)
@@ -504,13 +536,13 @@ def without_size(values, share):
     x, y = share.double() - share.double().mean(), values.double() - values.double().mean()
     return y - (x @ y) / (x @ x) * x
 
-# %% ../nbs/15c_attention_panels.ipynb #00000029
+# %% ../nbs/15c_attention_panels.ipynb #0000002b
 @lru_cache(16)
 def two_questions(
     group:int=3,        # from 1
     noise:float=0.0,
 ) -> tuple:
-    "A dict for each network: `correlation` and `distance` to the teacher; energy among right and wrong, and the differences"
+    "A dict for each network: its relation to the teacher; energy on the object among right and wrong"
     data, rows = whole_test_set(noise), []
     reference = data["networks"]["teacher"]["inside"][group - 1]
     for name, seen in data["networks"].items():
@@ -527,32 +559,35 @@ def two_questions(
 
 def beyond(difference) -> bool: return not difference[1] <= difference[0] <= difference[2]
 
-# %% ../nbs/15c_attention_panels.ipynb #0000002b
+# %% ../nbs/15c_attention_panels.ipynb #0000002d
 def answers_table(noise:float=0.0) -> str:
     "The answers to both questions for all groups and networks, as text; percent, and points of percent"
-    lines = ["group network  wrong  on object  peak hit  correlation  distance   right less wrong (chance)     given size (chance)"]
-    def limits(found): return f"{100 * found[0]:+6.1f} ({100 * found[1]:+.1f} to {100 * found[2]:+.1f})" + " *"[beyond(found)]
+    lines = ["group network  wrong  on object  peak hit  correlation  distance   right less wrong (chance)"
+             "     given size (chance)"]
+    def limits(found):
+        return "{:+6.1f} ({:+.1f} to {:+.1f})".format(*[100 * x for x in found]) + " *"[beyond(found)]
     for group in (1, 2, 3):
         for row in two_questions(group, noise):
-            lines.append(f"{group:<5} {row['name']:<8} {row['wrong']:5} {100 * row['inside']:9.1f} {100 * row['hit']:10.1f} "
-                         f"{row['correlation']:11.2f} {row['distance']:11.5f}   {limits(row['difference']):<28}  "
-                         f"{limits(row['given_size'])}")
+            lines.append(f"{group:<5} {row['name']:<8} {row['wrong']:5} {100 * row['inside']:9.1f} "
+                         f"{100 * row['hit']:10.1f} {row['correlation']:11.2f} {row['distance']:11.5f}   "
+                         f"{limits(row['difference']):<28}  {limits(row['given_size'])}")
     return "\n".join(lines + ["* outside of what 95 % of the shuffles give"])
 
-# %% ../nbs/15c_attention_panels.ipynb #0000002f
+# %% ../nbs/15c_attention_panels.ipynb #00000031
 def seeds_table() -> str:
-    "Energy on the object (percent) and map distance to the teacher (times 1,000), mean ± sd over the seeds, by group"
+    "Energy on the object (percent), map distance to the teacher (times 1,000): mean ± sd of seeds, by group"
     lines = ["network    on the object, group 1, 2, 3              map distance × 1000, group 1, 2, 3"]
     for name in TRAINED:
         runs = [run for run in trained_facts()["runs"] if run["name"] == name]
         cells = []
         for key, factor, digits in (("energy_inside", 100, 1), ("map_distance", 1000, 2)):
             values = factor * np.array([run[key] for run in runs])
-            cells.append("  ".join(f"{m:5.{digits}f} ± {s:4.{digits}f}" for m, s in zip(values.mean(0), values.std(0, ddof=1))))
+            groups = zip(values.mean(0), values.std(0, ddof=1))
+            cells.append("  ".join(f"{mean:5.{digits}f} ± {sd:4.{digits}f}" for mean, sd in groups))
         lines.append(f"{name:<8}  " + "    ".join(cells))
     return "\n".join(lines)
 
-# %% ../nbs/15c_attention_panels.ipynb #00000032
+# %% ../nbs/15c_attention_panels.ipynb #00000034
 def where(
     number:int=5,       # of the test picture
     group:int=3,        # from 1
@@ -566,14 +601,15 @@ def where(
     side = math.isqrt(seen["maps"][g].shape[1])
     each = side * seen["maps"][g][number].view(side, side)
     return dict(number=number, group=group, network=network, noise=noise, image=data["images"][number],
-                mask=data["masks"][number], label=CLASSES[data["labels"][number]], said=CLASSES[seen["said"][number]],
-                right=seen["right"][number].item(), share=data["share"][number].item(), map=each,
-                peak=peak_of(each, data["masks"][number]), shares=data["share"],
+                mask=data["masks"][number], label=CLASSES[data["labels"][number]],
+                said=CLASSES[seen["said"][number]], right=seen["right"][number].item(),
+                share=data["share"][number].item(), map=each, shares=data["share"],
+                peak=peak_of(each, data["masks"][number]),
                 inside={name: other["inside"][g] for name, other in data["networks"].items()},
                 all_right={name: other["right"] for name, other in data["networks"].items()},
                 questions=two_questions(group, noise))
 
-# %% ../nbs/15c_attention_panels.ipynb #00000033
+# %% ../nbs/15c_attention_panels.ipynb #00000035
 def describe_where(data:dict) -> str:
     "The state of the panel, and the two questions, in words"
     rows, name = data["questions"], data["network"]
@@ -584,37 +620,39 @@ def describe_where(data:dict) -> str:
     sized = [row["name"] for row in rows if beyond(row["given_size"])]
     limits = lambda d: f"{100 * d[0]:+.1f} (chance {100 * d[1]:+.1f} to {100 * d[2]:+.1f})"
     return "\n".join([
-        f"Test picture {data['number']}, a {data['label']}{', with noise' if data['noise'] else ''}; {name}, group {data['group']} "
-        f"({side}×{side}): {here:.0%} of the map's energy on the object, by chance {data['share']:.0%}; peak "
-        f"{place_in_words(data['peak'])}, {'on' if data['peak']['hit'] else 'off'} the object; says {data['said']}, "
-        f"{'right' if data['right'] else 'WRONG'}.",
-        f"All 1,000: {each(lambda row: format(row['inside'], '.0%'))} on the object, by chance {data['shares'].mean():.0%}; "
+        f"Test picture {data['number']}, a {data['label']}{', with noise' if data['noise'] else ''}; {name}, "
+        f"group {data['group']} ({side}×{side}): {here:.0%} of the map's energy on the object, "
+        f"by chance {data['share']:.0%}; peak "
+        f"{place_in_words(data['peak'])}, {'on' if data['peak']['hit'] else 'off'} the object; "
+        f"says {data['said']}, {'right' if data['right'] else 'WRONG'}.",
+        f"All 1,000: {each(lambda row: format(row['inside'], '.0%'))} on the object, "
+        f"by chance {data['shares'].mean():.0%}; "
         f"peak on the object {each(lambda row: format(row['hit'], '.0%'))}.",
         "Where the teacher looks? Correlation with the teacher's energy on the object: "
         + each(lambda row: f"{row['correlation']:.2f}", students) + "; map distance: "
         + each(lambda row: f"{row['distance']:.5f}", students) + ".",
         "Goes with being right? Right less wrong, points: "
         + each(lambda row: f"{limits(row['difference'])}, {row['wrong']} wrong") + ".",
-        f"Beyond chance: {', '.join(more) or 'none'}; once the object's size is allowed for: {', '.join(sized) or 'none'}."])
+        f"Beyond chance: {', '.join(more) or 'none'}; once the object's size is allowed for: "
+        f"{', '.join(sized) or 'none'}."])
 
-# %% ../nbs/15c_attention_panels.ipynb #00000034
+# %% ../nbs/15c_attention_panels.ipynb #00000036
 def draw_where(data:dict) -> Figure:
     "The picture and the map; the distribution of four networks; the network against the teacher"
-    figure, axes = page(430)
-    image, mask, side = data["image"], data["mask"], 172
-    _say(axes, 8, 14, f"picture {data['number']}: a {data['label']}", weight="bold")
-    put(axes, image.permute(1, 2, 0), 8, 26, side)
-    _say(axes, 8, 222, f"{data['network']}, group {data['group']}: ", weight="bold")
-    _say(axes, 8, 240, f"says {data['said']}, {'right' if data['right'] else 'WRONG'}")
-    put(axes, image.float().mean(0), 8, 252, side, cmap="gray", vmin=0, vmax=255)
-    put(axes, data["map"], 8, 252, side, cmap="viridis", alpha=0.6, vmin=0)
-    for top in (26, 252): edge(axes, mask, 8, top, side)
-    mark(axes, data["peak"], 8, 252, side, "x")
+    page, image, mask, side = Page(430), data["image"], data["mask"], 172
+    page.say(8, 14, f"picture {data['number']}: a {data['label']}", weight="bold")
+    page.put(image.permute(1, 2, 0).numpy(), 8, 26, side)
+    page.say(8, 222, f"{data['network']}, group {data['group']}", weight="bold")
+    page.say(8, 240, f"says {data['said']}, {'right' if data['right'] else 'WRONG'}")
+    page.put(over(data["map"], image, 0.6, data["map"].max().item()), 8, 252, side)
+    for top in (26, 252): page.edge(mask, 8, top, side)
+    page.mark(data["peak"], 8, 252, side, "x")
+    figure = page.done()
     _strips(axes_at(figure, 0.295, 0.13, 0.36, 0.75, "energy on the object, 1,000 pictures"), data)
     _against_teacher(axes_at(figure, 0.735, 0.13, 0.255, 0.75), data)
     return figure
 
-# %% ../nbs/15c_attention_panels.ipynb #00000035
+# %% ../nbs/15c_attention_panels.ipynb #00000037
 def _strips(axes, data):
     "A histogram for each network, the mean, and the present picture; the share of the area below"
     edges = np.linspace(0, 1, 41)
@@ -623,7 +661,8 @@ def _strips(axes, data):
         height = np.histogram(values.numpy(), edges)[0]
         chosen = name == data["network"]
         colour = GREY if name == "chance" else SKY
-        axes.stairs(y + 0.8 * height / height.max(), edges, baseline=y, fill=True, color=colour, alpha=1 if chosen else 0.6)
+        axes.stairs(y + 0.8 * height / height.max(), edges, baseline=y, fill=True, color=colour,
+                    alpha=1 if chosen else 0.6)
         axes.plot(values.mean(), y - 0.06, "^", color="black", ms=6)
         axes.vlines(values[data["number"]], y, y + 0.8, color=RED, lw=2)
     axes.set(xlim=(0, 0.9), ylim=(-0.15, 5), yticks=[y + 0.3 for y in range(5)])
@@ -632,10 +671,11 @@ def _strips(axes, data):
     axes.tick_params(axis="x", labelsize=9)
 
 def _against_teacher(axes, data):
-    "A dot a picture: the network's energy on the object against the teacher's (for the teacher, the share of the area)"
+    "A dot a picture: energy on the object against the teacher's (the teacher's, against the share of the area)"
     name, number = data["network"], data["number"]
     teacher = name == "teacher"
-    x, y, right = data["shares"] if teacher else data["inside"]["teacher"], data["inside"][name], data["all_right"][name]
+    x, y = data["shares"] if teacher else data["inside"]["teacher"], data["inside"][name]
+    right = data["all_right"][name]
     axes.plot([0, 1], [0, 1], ":", color=GREY, lw=1)
     axes.plot(x[right], y[right], ".", color=SKY, ms=3)
     axes.plot(x[~right], y[~right], "x", color=RED, ms=5, mew=1.5)
@@ -645,7 +685,7 @@ def _against_teacher(axes, data):
     axes.set_xlabel("×: wrong   ring: this picture", fontsize=10)
     axes.tick_params(labelsize=9)
 
-# %% ../nbs/15c_attention_panels.ipynb #00000036
+# %% ../nbs/15c_attention_panels.ipynb #00000038
 def where_panel(
     count:int=SCENES,  # how many pictures the slider offers
     **state,           # the state to open in, as for `where`

@@ -65,8 +65,9 @@ def kd_laboratory(
     pulls = dict(hard=weights["hard"] * _pull(hard, s), soft=weights["soft"] * _pull(soft, s))
     at_1 = soft_weight(1.0, alpha, s.shape[1], convention) * _pull(lambda z: soft(z, 1.0), s)    # if T were 1
     terms = dict(hard=hard(s).item(), soft=soft(s).item())
-    return dict(case=case, temperature=temperature, alpha=alpha, convention=convention, weights=weights, terms=terms,
-                floor=soft(t).item(), total=sum(weights[name] * terms[name] for name in terms),
+    return dict(case=case, temperature=temperature, alpha=alpha, convention=convention,
+                weights=weights, terms=terms, floor=soft(t).item(),
+                total=sum(weights[name] * terms[name] for name in terms),
                 student=F.softmax(s / temperature, 1)[0], teacher=F.softmax(t / temperature, 1)[0],
                 teacher_at_1=F.softmax(t, 1)[0], pulls=pulls | dict(total=sum(pulls.values())), soft_at_1=at_1)
 
@@ -75,36 +76,46 @@ def unlikely_share(
     pull:torch.Tensor,          # (C,) gradient
     teacher_at_1:torch.Tensor,  # (C,) the teacher's belief at temperature 1
 ) -> float|None:
-    "How much of a gradient's absolute sum is on classes that the teacher gives less than 1 %; None if there is none"
+    "The share of a gradient's absolute sum on classes that the teacher gives less than 1 %; None: no gradient"
     size = pull.abs()
     return (size[teacher_at_1 < 0.01].sum() / size.sum()).item() if size.sum() > 1e-12 else None
 
+def _weight_in_words(T, alpha, convention):
+    paper = soft_weight(T, alpha, 10, "paper")
+    if convention == "paper":
+        return f"2T²α = {paper:.4g}; the released code uses a tenth of it, one over the number of classes."
+    return f"2T²α/10 = {paper / 10:.4g}; a tenth of the {paper:.4g} in the paper's equation."
+
+def _floor_in_words(T, floor, soft, convention):
+    if convention == "code": return "The soft term can't fall below 0: the code's divergence does reach 0."
+    return (f"The soft term can't fall below {floor:.3g}, the entropy of the teacher's belief at T = {T:g}: "
+            f"{100 * floor / soft:.0f} % of its value can't be learned away.")
+
+def _pull_in_words(pull, pull_at_1, teacher_at_1):
+    now, then = (unlikely_share(p, teacher_at_1) for p in (pull, pull_at_1))
+    if now is None: return "The soft term pulls on no logit."
+    return (f"{100 * now:.0f} % of its pull is on the {int((teacher_at_1 < 0.01).sum())} classes that the teacher "
+            f"itself gives less than 1 %; at T = 1 it would be {100 * then:.0f} %. "
+            f"Size of the pull {pull.abs().sum():.3g}, at T = 1 {pull_at_1.abs().sum():.3g}.")
+
 def describe_kd(data:dict) -> str:
     "The laboratory in words"
-    T, w, soft = data["temperature"], data["weights"], data["terms"]["soft"]
-    paper = soft_weight(T, data["alpha"], 10, "paper")
-    rule = f"2T²α = {paper:.4g}" if data["convention"] == "paper" else f"2T²α/10 = {w['soft']:.4g}"
-    other = ("the released code uses a tenth of it, one over the number of classes" if data["convention"] == "paper"
-             else f"a tenth of the {paper:.4g} in the paper's equation")
-    lines = [f"Total {data['total']:.4g} = {w['hard']:.3g} × hard {data['terms']['hard']:.3g} + {w['soft']:.4g} × soft {soft:.3g}. "
-             f"The soft term's weight is {rule}; {other}."]
-    lines.append(f"The soft term can't fall below {data['floor']:.3g}" + (
-        f", the entropy of the teacher's belief at T = {T:g}: {100 * data['floor'] / soft:.0f} % of its value can't be learned away."
-        if data["convention"] == "paper" else ": the code's divergence does reach 0."))
-    now, then = (unlikely_share(pull, data["teacher_at_1"]) for pull in (data["pulls"]["soft"], data["soft_at_1"]))
-    count = int((data["teacher_at_1"] < 0.01).sum())
-    if now is None: return "\n".join([*lines, "The soft term pulls on no logit."])
-    lines.append(f"{100 * now:.0f} % of its pull is on the {count} classes that the teacher itself gives less than 1 %; at T = 1 it would be "
-                 f"{100 * then:.0f} %. Size of the pull {data['pulls']['soft'].abs().sum():.3g}, at T = 1 {data['soft_at_1'].abs().sum():.3g}.")
-    return "\n".join(lines)
+    T, weights, terms, convention = data["temperature"], data["weights"], data["terms"], data["convention"]
+    parts = [f"{weights[name]:.4g} × {name} {terms[name]:.3g}" for name in terms]
+    return "\n".join([
+        f"Total {data['total']:.4g} = {' + '.join(parts)}. "
+        f"The soft term's weight is {_weight_in_words(T, data['alpha'], convention)}",
+        _floor_in_words(T, data["floor"], terms["soft"], convention),
+        _pull_in_words(data["pulls"]["soft"], data["soft_at_1"], data["teacher_at_1"])])
 
 # %% ../nbs/15b_loss_panels.ipynb #0000000e
 def _by_class(axes, bars):
     "Bars for each class, one under the other: [(values (C,), colour, hatch), ...], each a single shape to draw"
     height = 0.84 / len(bars)
     for n, (values, colour, hatch) in enumerate(bars):
-        ends = [(i - 0.42 + height * n, i - 0.42 + height * (n + 1), value) for i, value in enumerate(values.tolist())]
-        boxes = [[(0, top), (value, top), (value, bottom), (0, bottom)] for top, bottom, value in ends]
+        top = height * n - 0.42
+        boxes = [[(0, i + top), (value, i + top), (value, i + top + height), (0, i + top + height)]
+                 for i, value in enumerate(values.tolist())]
         axes.add_collection(PolyCollection(boxes, facecolors=colour, edgecolors="white", lw=0.3, hatch=hatch))
     low, high = (end([float(end(values)) for values, _, _ in bars]) for end in (min, max))
     axes.set(yticks=[], xlim=(min(1.15 * low, 0), max(1.15 * high, 0.1)), ylim=(9.6, -0.6))
@@ -119,9 +130,11 @@ def _terms(axes, data):
     axes.bar([0, 1], [hard, soft], 0.7, color=[ORANGE, BLUE])
     axes.bar([1], [floor], 0.7, color="white", edgecolor=BLUE, hatch="///")
     top = max(hard, soft, 1e-3)
-    for x, value in ((0, hard), (1, soft)): axes.text(x, value + 0.02 * top, f"{value:.3g}", ha="center", fontsize=9)
-    if floor > 0.05 * top: axes.text(1, floor / 2, f"floor\n{floor:.3g}", ha="center", va="center", fontsize=9,
-                                     bbox=dict(facecolor="white", edgecolor="none", pad=1))
+    for x, value in enumerate((hard, soft)):
+        axes.text(x, value + 0.02 * top, f"{value:.3g}", ha="center", fontsize=9)
+    if floor > 0.05 * top:
+        axes.text(1, floor / 2, f"floor\n{floor:.3g}", ha="center", va="center", fontsize=9,
+                  bbox=dict(facecolor="white", edgecolor="none", pad=1))
     axes.set(xticks=[0, 1], xticklabels=["hard", "soft"], yticks=[], xlim=(-0.6, 1.6), ylim=(0, 1.15 * top))
     axes.tick_params(labelsize=9)
 
@@ -134,13 +147,14 @@ def draw_kd(data:dict) -> Figure:
     axes.set_yticks(range(10), [name + " (label)" * (i == CAT) for i, name in enumerate(CIFAR10_CLASSES)])
     axes = axes_at(figure, 0.43, 0.15, 0.37, 0.77, "pull on each logit (minus the gradient)")
     at_1 = -data["soft_at_1"]
-    _by_class(axes, [(-pulls["hard"], ORANGE, "//"), (-pulls["soft"], BLUE, None), (-pulls["total"], BLACK, None)])
+    looks = dict(hard=(ORANGE, "//"), soft=(BLUE, None), total=(BLACK, None))
+    _by_class(axes, [(-pulls[name], *looks[name]) for name in looks])
     axes.plot(at_1.tolist(), range(10), "D", ms=5, mfc="white", mec=RED)
     left, right = axes.get_xlim()
     axes.set_xlim(min(left, 1.15 * at_1.min().item()), max(right, 1.15 * at_1.max().item()))
     _terms(axes_at(figure, 0.85, 0.15, 0.14, 0.77, "weighted terms"), data)
-    figure.text(0.01, 0.02, "left: plain teacher, hatched student    middle, from top to bottom: hatched hard, blue soft, "
-                "black total; diamond: soft if T were 1", fontsize=9)
+    figure.text(0.01, 0.02, "left: plain teacher, hatched student    middle, from top to bottom: hatched hard, "
+                "blue soft, black total; diamond: soft if T were 1", fontsize=9)
     return figure
 
 # %% ../nbs/15b_loss_panels.ipynb #00000010
@@ -164,7 +178,7 @@ TERMS = ("ce", "kd", "at")
 def few_shapes() -> Data:
     "400 training and 200 test pictures, normalised as the trained teacher's were"
     black, white = (network_input(torch.full((1, 3, 1, 1), value))[0, :, 0, 0].double() for value in (0, 255))
-    std = 1 / (white - black)                                # for black is (0 - mean) / std, white (1 - mean) / std
+    std = 1 / (white - black)        # for black is (0 - mean) / std, white (1 - mean) / std
     return replace(shapes(400, 200), mean=tuple((-black * std).tolist()), std=tuple(std.tolist()))
 
 class Learner:
@@ -207,7 +221,8 @@ class Learner:
 def recorded_rows(name:str, epochs:int=12) -> list[dict]:  # scratch, kd or at; the first so many epochs
     "A recorded history (seed 0) in the words of the dashboard; terms that were not in the loss were not logged"
     return [dict(step=row["epoch"], total=row["train_loss"], test_error=row["test_error"],
-                 **{term: row[term] for term in TERMS if term in row}) for row in trained_history(name)[:epochs]]
+                 **{term: row[term] for term in TERMS if term in row})
+            for row in trained_history(name)[:epochs]]
 
 def run_name(alpha:float, beta:float) -> str:
     parts = [f"KD, α {alpha:g}"] * (alpha > 0) + [f"AT, β {beta:g}"] * (beta > 0)
@@ -215,8 +230,9 @@ def run_name(alpha:float, beta:float) -> str:
 
 def worst_step(rows:list[dict]) -> tuple|None:  # rows: as of `Learner.chunk`
     "Two neighbouring rows between which the total fell and the test error rose most; None if there are none"
-    pairs = [(a, b) for a, b in zip(rows, rows[1:]) if b["total"] < a["total"] and b["test_error"] > a["test_error"]]
-    return max(pairs, key=lambda pair: pair[1]["test_error"] - pair[0]["test_error"], default=None)
+    rise = lambda pair: pair[1]["test_error"] - pair[0]["test_error"]
+    pairs = [(a, b) for a, b in zip(rows, rows[1:]) if b["total"] < a["total"] and rise((a, b)) > 0]
+    return max(pairs, key=rise, default=None)
 
 def dashboard(
     runs:dict,        # name: rows of `step`, `total`, `test_error` and terms
@@ -233,18 +249,23 @@ def dashboard(
 # %% ../nbs/15b_loss_panels.ipynb #0000001f
 def _line(name, row, unit):
     terms = ", ".join(f"{term.upper()} {row[term]:.3g}" for term in TERMS if term in row)
-    return f"{name}, {unit} {row['step']}: total {row['total']:.3g} ({terms}), test error {row['test_error']:.1f} %"
+    result = f"total {row['total']:.3g} ({terms}), test error {row['test_error']:.1f} %"
+    return f"{name}, {unit} {row['step']}: {result}"
 
 def describe_training(data:dict) -> str:
     "The dashboard in words"
-    if not data["runs"]: return f"{data['note']} Nothing trained yet: choose a preset, press train a chunk or train.".strip()
+    note = [data["note"]] * bool(data["note"])
+    if not data["runs"]:
+        return " ".join([*note, "Nothing trained yet: choose a preset, press train a chunk or train."])
     lines = [_line(name, row, data["unit"]) for name, row in data["last"].items()]
     if data["parted"]:
         name, a, b = data["parted"]
-        lines.append(f"The total is not the learning: {name}, {data['unit']} {a['step']} to {b['step']}, total {a['total']:.3g} down to "
-                     f"{b['total']:.3g}, test error {a['test_error']:.1f} up to {b['test_error']:.1f} %.")
-    if len(data["runs"]) > 1: lines.append("The totals are sums of different terms: compare the terms and the errors, not the totals.")
-    return "\n".join([data["note"]] * bool(data["note"]) + lines)
+        lines.append(f"The total is not the learning: {name}, {data['unit']} {a['step']} to {b['step']}, "
+                     f"total {a['total']:.3g} down to {b['total']:.3g}, "
+                     f"test error {a['test_error']:.1f} up to {b['test_error']:.1f} %.")
+    if len(data["runs"]) > 1:
+        lines.append("The totals are sums of different terms: compare terms and errors, not the totals.")
+    return "\n".join(note + lines)
 
 # %% ../nbs/15b_loss_panels.ipynb #00000020
 def _curve(axes, data, key, words):
@@ -252,7 +273,8 @@ def _curve(axes, data, key, words):
     axes.set_title(words, fontsize=10, loc="left")
     for n, (name, rows) in enumerate(data["runs"].items()):
         points = [(row["step"], row[key]) for row in rows if key in row]
-        if points: axes.plot(*zip(*points), label=name, color=look(n)["color"], marker=look(n)["marker"], ms=4, lw=1.5)
+        style = {key: look(n)[key] for key in ("color", "marker")}
+        if points: axes.plot(*zip(*points), label=name, ms=4, lw=1.5, **style)
     axes.set_ylim(bottom=0)
     axes.tick_params(labelsize=8)
     axes.locator_params(nbins=5)
@@ -261,12 +283,15 @@ def _curve(axes, data, key, words):
 def draw_training(data:dict) -> Figure:
     "Total and test error above, the three terms below"
     figure = canvas(4.8)
-    above = [("total", "total loss: what is made smaller"), ("test_error", "error on unseen pictures, %")]
-    below = [("ce", "CE, with the labels"), ("kd", "KD, from the teacher's belief"), ("at", "AT, from the teacher's maps")]
-    for n, (key, words) in enumerate(above): _curve(axes_at(figure, 0.06 + 0.41 * n, 0.59, 0.34, 0.34), data, key, words)
-    for n, (key, words) in enumerate(below): _curve(axes_at(figure, 0.06 + 0.32 * n, 0.09, 0.25, 0.32), data, key, words)
+    above = dict(total="total loss: what is made smaller", test_error="error on unseen pictures, %")
+    below = dict(ce="CE, with the labels", kd="KD, from the teacher's belief", at="AT, from the teacher's maps")
+    for n, key in enumerate(above):
+        _curve(axes_at(figure, 0.06 + 0.41 * n, 0.59, 0.34, 0.34), data, key, above[key])
+    for n, key in enumerate(below):
+        _curve(axes_at(figure, 0.06 + 0.32 * n, 0.09, 0.25, 0.32), data, key, below[key])
     handles = figure.axes[0].get_legend_handles_labels()
-    if data["runs"]: figure.legend(*handles, loc="upper right", bbox_to_anchor=(1.0, 0.93), fontsize=8, frameon=False)
+    corner = dict(loc="upper right", bbox_to_anchor=(1.0, 0.93))
+    if data["runs"]: figure.legend(*handles, **corner, fontsize=8, frameon=False)
     figure.text(0.06, 0.005, f"{data['unit']}s from left to right; terms before their weight", fontsize=9)
     if data["parted"]:
         (_, a, b), ends = data["parted"], dict(color="black", lw=3, zorder=5, solid_capstyle="butt")
@@ -278,7 +303,8 @@ def draw_training(data:dict) -> Figure:
 # %% ../nbs/15b_loss_panels.ipynb #00000022
 class TrainingPanel(Panel):
     "The dashboard, with one thread that works while `running`"
-    pause, most = 0.5, 100    # least seconds between two redraws of the thread; most chunks for one press of train
+    pause = 0.5    # least seconds between two redraws of the thread
+    most = 100     # chunks for one press of train
 
     def __init__(self, learner, **options):
         self.learner, self.learners, self.rows = learner, {}, {}           # by (α, β)
@@ -361,8 +387,9 @@ def training_panel(
     controls = dict(view=buttons("show", ["recorded", "trained here"], start["view"]),
                     alpha=slider("alpha (KD)", [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0], start["alpha"]),
                     beta=slider("beta (AT)", [0.0, 10.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0], start["beta"]))
-    presets = {"scratch": dict(alpha=0.0, beta=0.0), "kd": dict(alpha=0.9, beta=0.0), "at": dict(alpha=0.0, beta=1000.0)}
+    weights = dict(scratch=(0.0, 0.0), kd=(0.9, 0.0), at=(0.0, 1000.0))
+    presets = {word: dict(alpha=alpha, beta=beta) for word, (alpha, beta) in weights.items()}
     actions = {"train a chunk": lambda panel: panel.train(1), "train": lambda panel: panel.train(panel.most),
                "stop": TrainingPanel.stop, "replay": TrainingPanel.replay}
-    return TrainingPanel(learner, name="training", controls=controls, draw=draw_training, describe=describe_training,
-                         presets=presets, actions=actions, height="8em")
+    return TrainingPanel(learner, name="training", controls=controls, draw=draw_training,
+                         describe=describe_training, presets=presets, actions=actions, height="8em")

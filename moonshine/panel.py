@@ -89,7 +89,7 @@ ALONE = f"<style>{', '.join(_BELOW)} {{ display: none; }}</style>"   # hides the
 # %% ../nbs/15_panel.ipynb #0000000d
 def _row(children):
     "Children side by side, wrapping in a narrow window"
-    return ipywidgets.Box(list(children), layout=dict(flex_flow="row wrap", align_items="center", grid_gap="4px 20px"))
+    return ipywidgets.Box(list(children), layout=dict(flex_flow="row wrap", align_items="center", grid_gap="2px 18px"))
 
 class Panel(ipywidgets.VBox):
     "Controls, a picture and a line of text, kept in step"

@@ -68,7 +68,9 @@ def what_is_missing() -> str:
         import jupyterlab.galata, playwright.sync_api  # noqa: E401, F401
     except ImportError as error:
         return f"no browser tests without {error.name}: pip install -e '.[dev]'"
-    return "" if find_chromium() else "no browser tests without Chromium: apt-get install chromium, or set MOONSHINE_CHROMIUM"
+    if find_chromium():
+        return ""
+    return "no browser tests without Chromium: apt-get install chromium, or set MOONSHINE_CHROMIUM"
 
 
 def free_port() -> int:
@@ -133,7 +135,7 @@ class LessonPage:
         self.url, self.path, self.tally, self.complaints = url, path, tally, []
         self.page = browser.new_page(viewport={"width": 1280, "height": 900})
         self.page.set_default_timeout(30_000)
-        self.page.on("console", lambda said: said.type == "error" and self.complain(f"{said.text} {said.location.get('url', '')}"))
+        self.page.on("console", lambda said: self.complain(f"{said.text} {said.location}") if said.type == "error" else None)
         self.page.on("pageerror", lambda error: self.complain(str(error)))
 
     def complain(self, text: str) -> None:
@@ -197,7 +199,8 @@ class LessonPage:
         needed = self.page.evaluate("""() => [...document.querySelectorAll('.jp-Notebook .jp-Cell')].reduce(
             (sum, cell) => sum + cell.getBoundingClientRect().height, 0)""")
         self.set_width(size["width"], int(min(needed + 300, limit)))
-        self.page.evaluate("document.querySelectorAll('.jp-Notebook, .jp-WindowedPanel-outer').forEach(e => { e.scrollTop = 0; })")
+        self.page.evaluate("""() => document.querySelectorAll('.jp-Notebook, .jp-WindowedPanel-outer').forEach(
+            e => { e.scrollTop = 0; })""")
         self.page.screenshot(path=path)
         self.set_width(**size)
 
@@ -209,7 +212,8 @@ class PanelOnPage:
         self.lesson, self.page = lesson, lesson.page
         self.element = self.page.locator(".jp-Notebook .moonshine-panel").nth(index)
         classes = self.element.get_attribute("class").split()
-        self.name = next(c.removeprefix("moonshine-") for c in classes if c.startswith("moonshine-") and c != "moonshine-panel")
+        ours = [c.removeprefix("moonshine-") for c in classes if c.startswith("moonshine-")]
+        self.name = next(name for name in ours if name != "panel")
         self.image, self.status = self.element.locator(".moonshine-image"), self.element.locator("[role=status]")
         self.code_cell = self.element.evaluate("""p => [...document.querySelectorAll('.jp-Notebook .jp-CodeCell')]
             .indexOf(p.closest('.jp-CodeCell'))""")
@@ -264,17 +268,18 @@ class PanelOnPage:
     def controls(self, selector: str) -> list:
         """Return the controls of a kind that are not switched off."""
         found = self.element.locator(selector)
-        return [found.nth(i) for i in range(found.count())
-                if found.nth(i).is_visible() and found.nth(i).is_enabled() and not found.nth(i).evaluate("e => !!e.closest('[disabled]')")]
+        alive = "e => e.offsetParent && !e.closest('[disabled]')"
+        return [found.nth(i) for i in range(found.count()) if found.nth(i).evaluate(alive)]
 
     def by_keyboard(self) -> int:
         """Move every control that keys can move, one step; returns how many."""
-        actions = [(f"slider {i}", lambda h=handle: self.press_arrow(h)) for i, handle in enumerate(self.controls(".noUi-handle"))]
-        actions += [(f"menu {i}", lambda m=menu: self.next_option(m))
-                    for i, menu in enumerate(self.controls("select")) for _ in range(2)]  # there and back
-        actions += [(f"tick {i}", lambda t=tick: t.press("Space")) for i, tick in enumerate(self.controls("input[type=checkbox]"))]
+        actions = [("slider", lambda h=handle: self.press_arrow(h)) for handle in self.controls(".noUi-handle")]
+        for menu in self.controls("select"):
+            actions += [("menu", lambda m=menu: self.next_option(m))] * 2  # there and back
+        actions += [("tick", lambda t=tick: t.press("Space")) for tick in self.controls("input[type=checkbox]")]
         if not actions:
-            actions = [("button", lambda b=button: b.press("Enter")) for button in self.controls(OTHER_CHOICE + ", .jupyter-button")[:1]]
+            words = self.controls(OTHER_CHOICE + ", .jupyter-button")[:1]
+            actions = [("button", lambda b=button: b.press("Enter")) for button in words]
         for what, act in actions:
             self.moves(f"{what} by keyboard", act)
         return len(actions)
@@ -294,7 +299,7 @@ class PanelOnPage:
             self.page.wait_for_timeout(100)
 
     def by_pointer(self) -> int:
-        """Drag a slider, click another word of each row of words, and press the buttons; returns how many led to a picture."""
+        """Drag a slider, click a word of each row, press the buttons; returns how many led to a picture."""
         done = 0
         for handle in self.controls(".noUi-handle")[:1]:
             self.moves("slider dragged", lambda: self.drag(handle))
@@ -316,11 +321,13 @@ class PanelOnPage:
         return self.number() > before
 
     def drag(self, handle) -> None:
-        """Pull a handle a quarter of its slider to the side where there is room."""
+        """Pull a handle more than half the length of its slider (it may have two places only) to the side with more room."""
         handle.scroll_into_view_if_needed()
-        box, track = handle.bounding_box(), handle.evaluate("h => { const t = h.closest('.noUi-target').getBoundingClientRect(); return [t.x, t.width]; }")
+        box = handle.bounding_box()
+        left, width = handle.evaluate("""h => { const track = h.closest('.noUi-target').getBoundingClientRect();
+                                               return [track.x, track.width]; }""")
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-        step = track[1] / 4 * (-1 if x > track[0] + track[1] / 2 else 1)
+        step = 0.6 * width * (-1 if x > left + width / 2 else 1)
         self.page.mouse.move(x, y)
         self.page.mouse.down()
         for part in (0.4, 0.8, 1):
@@ -349,7 +356,8 @@ class PanelOnPage:
         self.check(answer, f"no answer after the commit: {text}")
         for number in re.findall(r"\d[\d,.]*\d", answer[1]):
             if len(re.sub(r"\D", "", number)) > 2:  # two digits may stand anywhere
-                known = [form for form in {number, number.replace(",", "_"), number.replace(",", "")} if re.search(rf"(?<![\d.]){re.escape(form)}(?![\d])", above)]
+                forms = {number, number.replace(",", "_"), number.replace(",", "")}
+                known = [form for form in forms if re.search(rf"(?<![\d.]){re.escape(form)}(?!\d)", above)]
                 self.check(not known, f"the answer, {number}, stands in the page before the commit")
         self.lesson.tally.gates += 1
 

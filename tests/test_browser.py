@@ -113,7 +113,7 @@ def fits(lesson, panels, width, pictures):
         panel.element.scroll_into_view_if_needed()
         panel.check(not panel.too_wide(), f"too wide for a window of {width}: {panel.too_wide()}")
         panel.element.screenshot(path=pictures / f"{lesson.path.stem}_{number}_{panel.name}_{width}.png")
-    sideways = lesson.page.evaluate("document.querySelector('.jp-Notebook').scrollWidth - document.querySelector('.jp-Notebook').clientWidth")
+    sideways = lesson.page.locator(".jp-Notebook").evaluate("e => e.scrollWidth - e.clientWidth")
     lesson.tally.check(sideways <= 1, f"the notebook scrolls sideways by {sideways} in a window of {width}")
     lesson.screenshot(pictures / f"{lesson.path.stem}_{width}.png")
 

@@ -16,7 +16,6 @@ from moonshine.cli import copy_course, lessons
 
 COURSE = Path(os.environ.get("MOONSHINE_COURSE") or Path(__file__).resolve().parent.parent / "nbs" / "tutorials")
 WIDTHS = 1280, 700
-pytestmark = pytest.mark.xdist_group("browser")  # one server and one browser, never two at a time
 
 
 @pytest.fixture(scope="session")

@@ -95,13 +95,23 @@ def read_counts(report: Path) -> Counts:
     return total
 
 
+BROWSER = "tests/test_browser.py"  # one server and one browser: not in two processes
+
+
 def test_package(flags: list[str]) -> Counts:
-    """Run pytest over tests/ in two processes."""
+    """Run pytest over tests/ in two processes, and then what needs a browser in one."""
+    counts = run_pytest(["tests", "-n", "2", f"--ignore={BROWSER}"], flags)
+    return counts + run_pytest([BROWSER], flags) if (ROOT / BROWSER).exists() else counts
+
+
+def run_pytest(
+    what: list[str],   # paths and options
+    flags: list[str],
+) -> Counts:
+    """Run pytest once and count."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "tests", "-q", "-n", "2", "--dist", "loadgroup",
-                   f"--junitxml={report}",
-                   *(f"--{flag}" for flag in flags)]
+        command = [sys.executable, "-m", "pytest", "-q", *what, f"--junitxml={report}", *(f"--{flag}" for flag in flags)]
         status = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, env=one_thread_each()).returncode
         counts = read_counts(report) if report.exists() else Counts()
     if status and not counts.failed:  # it stopped before its end, or found no test

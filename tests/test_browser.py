@@ -5,6 +5,7 @@ browser.json, go to MOONSHINE_SCREENSHOTS or a temporary folder.
 """
 import json
 import os
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -33,7 +34,7 @@ def tally(pictures, request):
     yield counts
     (pictures / "browser.json").write_text(json.dumps(asdict(counts), indent=1))
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        print(f"\n{counts}; screenshots: {pictures}", flush=True)
+        print(f"\n{counts}; screenshots: {pictures}", file=sys.stderr, flush=True)  # a worker of xdist has no stdout
 
 
 @pytest.fixture(scope="session")

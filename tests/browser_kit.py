@@ -281,8 +281,8 @@ class PanelOnPage:
         actions += [("tick", lambda t=tick: t.press("Space")) for tick in self.controls("input[type=checkbox]")]
         shown = sum(self.moves(f"{what} by keyboard", act) for what, act in actions)
         if not shown:
-            button = self.controls(OTHER_CHOICE + ", .jupyter-button")[0]
-            shown = self.moves("button by keyboard", lambda: button.press("Enter"))
+            button = self.controls(".jupyter-button:not(.mod-active, .widget-upload)")[0]
+            shown = self.moves("button by keyboard", lambda: button.press("Space"))
         return shown
 
     def press_arrow(self, handle) -> None:

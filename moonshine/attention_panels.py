@@ -648,8 +648,9 @@ def draw_where(data:dict) -> Figure:
     for top in (26, 252): page.edge(mask, 8, top, side)
     page.mark(data["peak"], 8, 252, side, "x")
     figure = page.done()
-    _strips(axes_at(figure, 0.295, 0.13, 0.36, 0.75, "energy on the object, 1,000 pictures"), data)
-    _against_teacher(axes_at(figure, 0.735, 0.13, 0.255, 0.75), data)
+    ticks = (0, 0.4, 0.8)
+    _strips(axes_at(figure, 0.295, 0.13, 0.36, 0.75, "energy on the object, 1,000 pictures", ticks), data)
+    _against_teacher(axes_at(figure, 0.735, 0.13, 0.255, 0.75, "", ticks, ticks), data)
     return figure
 
 # %% ../nbs/15c_attention_panels.ipynb #00000037
@@ -668,7 +669,6 @@ def _strips(axes, data):
     axes.set(xlim=(0, 0.9), ylim=(-0.15, 5), yticks=[y + 0.3 for y in range(5)])
     axes.set_yticklabels([*strips], fontsize=10)
     axes.set_xlabel("triangle: mean   line: this picture", fontsize=10)
-    axes.tick_params(axis="x", labelsize=9)
 
 def _against_teacher(axes, data):
     "A dot a picture: energy on the object against the teacher's (the teacher's, against the share of the area)"
@@ -683,7 +683,6 @@ def _against_teacher(axes, data):
     axes.set(xlim=(0, 0.9), ylim=(0, 0.9))
     axes.set_title(f"{name} against {'chance' if teacher else 'teacher'}", fontsize=10, loc="left")
     axes.set_xlabel("×: wrong   ring: this picture", fontsize=10)
-    axes.tick_params(labelsize=9)
 
 # %% ../nbs/15c_attention_panels.ipynb #00000038
 def where_panel(

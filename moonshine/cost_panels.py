@@ -86,7 +86,7 @@ def _chain(axes, data):
     if data["times"] == 2: axes.text(1.1 * len(data["layers"]), 0.5, "twice", va="center", fontsize=12)
 
 # %% ../nbs/15a_cost_panels.ipynb #0000000b
-def _costs(axes, data, scale, unit):
+def _costs(axes, data, scale, named=True):
     "Bars, a piece a layer: S, the block, and the block if g groups made it g times cheaper"
     full = data["full"] * scale
     bars = [("S", [(True, full / 2)] * 2), (data["block"], [
@@ -101,19 +101,18 @@ def _costs(axes, data, scale, unit):
         if not pieces:
             left = data["promise"] * scale
             axes.barh(y, left, facecolor="white", edgecolor="black", linestyle="--", height=0.7)
-        axes.text(left + full * 0.02, y, f"{left:,.0f}" if unit == "" else f"{left:.3g}", va="center", fontsize=10)
-    axes.set(yticks=range(len(bars)), yticklabels=[name for name, _ in bars], xlim=(0, full * 1.25), ylim=(2.6, -0.6))
-    axes.tick_params(labelsize=9)
-    axes.locator_params(axis="x", nbins=4)
+        axes.text(left + full * 0.02, y, f"{left:,.0f}" if scale == 1 else f"{left:.3g}", va="center", fontsize=10)
+    if named: axes.set_yticks(range(len(bars)), [name for name, _ in bars], fontsize=10)
+    axes.set(xlim=(0, full * 1.25), ylim=(2.6, -0.6))
 
 def draw_block(data:dict) -> Figure:
     "The chain of layers of a designed block, and its costs beside those of S"
     if data["problem"]: return _message(describe_block(data), 3.9)
     figure = canvas(3.9)
     _chain(figure.add_axes((0.01, 0.68, 0.98, 0.30)), data)
-    _costs(axes_at(figure, 0.12, 0.17, 0.37, 0.40, "parameters"), data, 1, "")
+    _costs(axes_at(figure, 0.12, 0.13, 0.37, 0.44, "parameters"), data, 1)
     size = f"multiply-adds, millions, {data['size']}×{data['size']}"
-    _costs(axes_at(figure, 0.62, 0.17, 0.37, 0.40, size), data, data["size"]**2 / 1e6, "M")
+    _costs(axes_at(figure, 0.56, 0.13, 0.37, 0.44, size), data, data["size"]**2 / 1e6, named=False)
     figure.text(0.12, 0.02, "plain: k×k layers   hatched: 1×1 layers   dashed: if g groups made it g times cheaper",
                 fontsize=10)
     return figure
@@ -197,9 +196,11 @@ def draw_wiring(data:dict) -> Figure:
     for x, marked in enumerate(columns): _nodes(axes, x, marked, N)
     for x, word in enumerate(["input", "after the 3×3", "after the 1×1"][:len(columns)]):
         axes.text(x, 1.0, word, ha="center", fontsize=10)
-    for i in range(N): axes.text(-0.08 * len(columns) / 2, -i, i, ha="right", va="center", fontsize=9)
+    for i in {*range(0, N, 5), channel}:
+        axes.text(-0.08 * len(columns) / 2, -i, i, ha="right", va="center", fontsize=9,
+                  color=RED if i == channel else "black")
     axes.set(xlim=(-0.25, len(columns) - 0.75), ylim=(-N, 2))
-    _influence(axes_at(figure, 0.64, 0.14, 0.34, 0.72, "output follows input"), data)
+    _influence(axes_at(figure, 0.64, 0.14, 0.34, 0.72, "output follows input", range(0, N, 5), range(0, N, 5)), data)
     figure.text(0.03, 0.02, "filled square: moves   empty circle: does not", fontsize=10)
     return figure
 
@@ -208,7 +209,7 @@ def _influence(axes, data):
     N = data["channels"]
     axes.imshow(data["influence"] > 0, cmap="Greys", vmin=0, vmax=1.4, interpolation="nearest")
     axes.add_patch(Rectangle((data["channel"] - 0.5, -0.5), 1, N, fill=False, edgecolor=RED, lw=2.5))
-    axes.set(xlabel="input channel", ylabel="output channel", xticks=range(0, N, 5), yticks=range(0, N, 5))
+    axes.set(xlabel="input channel", ylabel="output channel")
     axes.spines[["top", "right"]].set_visible(True)
 
 # %% ../nbs/15a_cost_panels.ipynb #00000016
@@ -308,15 +309,15 @@ def _contests(axes, data):
             left += each[part]
         words = f"{SHORT[each['method']]} against {SHORT[each['other']]}"
         axes.text(0, y - 0.38, words, fontsize=10)
-    axes.set(xlim=(0, 25), ylim=(2.5, -0.8), yticks=[], xticks=[0, 5, 10, 15, 20, 25])
-    axes.tick_params(labelsize=9)
+    axes.set(xlim=(0, 25), ylim=(2.5, -0.8), )
     axes.text(0, 3.15, "plain: fewer errors\ngrey: as many   hatched: more", fontsize=10, va="top")
 
 def draw_choice(data:dict) -> Figure:
     "Errors against parameters with the front and the choice; beside it, which method beats which how often"
     figure = canvas(4.6)
     axes = axes_at(figure, 0.07, 0.12, 0.58, 0.80, f"{SETS[data['dataset']]}, students {METHODS[data['method']]}: errors, %")
-    axes.set(xscale="log", xlim=(75_000, 2_800_000), ylim=dict(cifar10=(4, 9.5), cifar100=(22, 38))[data["dataset"]])
+    ylim, yticks = dict(cifar10=((4, 9.5), (4, 6, 8)), cifar100=((22, 38), (25, 30, 35)))[data["dataset"]]
+    axes.set(xscale="log", xlim=(75_000, 2_800_000), ylim=ylim, yticks=yticks)
     axes.set_xticks(list(TICKS), list(TICKS.values()), fontsize=9)
     axes.set_xticks([], minor=True)
     axes.set_xlabel("parameters, as the paper counts them")

@@ -16,6 +16,7 @@ from itertools import chain, count, islice
 import torch
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch.nn import functional as F
 
 from .attention import Taps, student_loss
@@ -118,10 +119,10 @@ def _by_class(axes, bars):
                  for i, value in enumerate(values.tolist())]
         axes.add_collection(PolyCollection(boxes, facecolors=colour, edgecolors="white", lw=0.3, hatch=hatch))
     low, high = (end([float(end(values)) for values, _, _ in bars]) for end in (min, max))
-    axes.set(yticks=[], xlim=(min(1.15 * low, 0), max(1.15 * high, 0.1)), ylim=(9.6, -0.6))
+    low, high = min(1.15 * low, 0), max(1.15 * high, 0.1)
+    axes.set(xlim=(low, high), ylim=(9.6, -0.6))
+    axes.set_xticks([tick for tick in MaxNLocator(3).tick_values(low, high) if low <= tick <= high])
     axes.axvline(0, color="black", lw=0.8)
-    axes.tick_params(labelsize=9)
-    axes.locator_params(axis="x", nbins=4)
 
 def _terms(axes, data):
     "The two weighted terms as columns; what can't be learned away of the soft one is hatched"
@@ -136,7 +137,6 @@ def _terms(axes, data):
         axes.text(1, floor / 2, f"floor\n{floor:.3g}", ha="center", va="center", fontsize=9,
                   bbox=dict(facecolor="white", edgecolor="none", pad=1))
     axes.set(xticks=[0, 1], xticklabels=["hard", "soft"], yticks=[], xlim=(-0.6, 1.6), ylim=(0, 1.15 * top))
-    axes.tick_params(labelsize=9)
 
 # %% ../nbs/15b_loss_panels.ipynb #0000000f
 def draw_kd(data:dict) -> Figure:
@@ -276,8 +276,7 @@ def _curve(axes, data, key, words):
         style = {key: look(n)[key] for key in ("color", "marker")}
         if points: axes.plot(*zip(*points), label=name, ms=4, lw=1.5, **style)
     axes.set_ylim(bottom=0)
-    axes.tick_params(labelsize=8)
-    axes.locator_params(nbins=5)
+    for axis in (axes.xaxis, axes.yaxis): axis.set_major_locator(MaxNLocator(3))
     axes.locator_params(axis="x", integer=True)
 
 def draw_training(data:dict) -> Figure:

@@ -38,9 +38,10 @@ def canvas(height:float=3.6) -> Figure:
     "An empty figure of a panel's width; `height` in inches of 100 pixels"
     return Figure(figsize=(8.6, height), dpi=100)
 
-def axes_at(figure, left, bottom, width, height, title=""):
-    "Axes at a fixed place, in shares of the figure"
-    axes = figure.add_axes((left, bottom, width, height))
+def axes_at(figure, left, bottom, width, height, title="", xticks=(), yticks=()):
+    "Axes at a fixed place, in shares of the figure; every tick costs time at each redraw, so none unless asked for"
+    axes = figure.add_axes((left, bottom, width, height), xticks=xticks, yticks=yticks)
+    axes.tick_params(labelsize=9)
     axes.set_title(title, fontsize=10, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     return axes

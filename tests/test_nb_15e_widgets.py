@@ -3,6 +3,7 @@ from moonshine.widgets import *
 
 
 import os
+import matplotlib
 from ipywidgets import Button
 from fastcore.test import test_eq
 from moonshine.costs import text_table

@@ -508,6 +508,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                    'moonshine.trainer.Recipe.rate': ('trainer.html#recipe.rate', 'moonshine/trainer.py'),
                                    'moonshine.trainer.Run': ('trainer.html#run', 'moonshine/trainer.py'),
                                    'moonshine.trainer.Run.__init__': ('trainer.html#run.__init__', 'moonshine/trainer.py'),
+                                   'moonshine.trainer.Run.begun': ('trainer.html#run.begun', 'moonshine/trainer.py'),
                                    'moonshine.trainer.Run.save': ('trainer.html#run.save', 'moonshine/trainer.py'),
                                    'moonshine.trainer.Run.start': ('trainer.html#run.start', 'moonshine/trainer.py'),
                                    'moonshine.trainer.Run.tidy': ('trainer.html#run.tidy', 'moonshine/trainer.py'),

@@ -64,7 +64,7 @@ def run_training(data, model, name, recipe, directory, go_on, device, teacher=No
     from moonshine.losses import cross_entropy
     loss = loss or cross_entropy()
     run = trainer.Run(name, directory)
-    if go_on and not run.checkpoint.exists():
+    if go_on and not run.begun():
         print(f"nothing saved at {run.checkpoint} yet; starting from the beginning")
     print(f"{data.name}: {len(data.train):,} training and {len(data.test):,} test pictures, "
           f"{len(data.classes)} classes")

@@ -268,6 +268,10 @@ class Run:
         self.checkpoint, self.history = self.directory / f"{name}.pt", self.directory / f"{name}.jsonl"
         self.lock = checkpoint.Lock(self.directory / f"{name}.lock")
 
+    def begun(self) -> bool:
+        "Whether anything is saved; if only the checkpoint before the last is, reading says so"
+        return self.checkpoint.exists() or checkpoint.before(self.checkpoint).exists()
+
     def tidy(self):
         "Remove what a killed run of this name had begun to write"
         for path in (self.checkpoint, self.history): checkpoint.tidy(path)
@@ -294,7 +298,8 @@ def board(run:Run, epochs_done:int):
     "A function that writes the released scalars to TensorBoard if it is installed, else one that does nothing"
     try: from torch.utils.tensorboard import SummaryWriter
     except ImportError: return lambda row: None
-    try: writer = SummaryWriter(run.directory / "tensorboard" / run.name, purge_step=epochs_done + 1)
+    folder = run.directory / "tensorboard" / run.name
+    try: writer = SummaryWriter(folder, purge_step=epochs_done + 1)
     except OSError as error:
         warnings.warn(f"no TensorBoard: {error}")
         return lambda row: None
@@ -302,6 +307,7 @@ def board(run:Run, epochs_done:int):
                  learning_rate="learning_rate", test_top1="test_error")
     def write(row):
         try:
+            folder.mkdir(parents=True, exist_ok=True)           # it may have been removed
             for scalar, key in names.items(): writer.add_scalar(scalar, row[key], row["epoch"])
             writer.flush()
         except OSError as error: warnings.warn(f"TensorBoard misses epoch {row['epoch']}: {error}")
@@ -423,7 +429,7 @@ def train(
     run, state, starts = Run(name, directory), None, []
     with run.lock:
         run.tidy()
-        if go_on and run.checkpoint.exists(): state, starts = resume(run, model, recipe, data)
+        if go_on and run.begun(): state, starts = resume(run, model, recipe, data)
         else: run.start()
         state = state or State(optimiser_for(model, recipe))
         if state.history: run.write_history(state.history)

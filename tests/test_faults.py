@@ -15,6 +15,8 @@ from moonshine.checkpoint import describe
 from moonshine.cli import main
 
 SMALL = ["--wrn_depth", "10", "--wrn_width", "0.5", "--batch_size", "32", "--epoch_step", "[]"]
+PROGRAM = ("import sys; from moonshine import data; from moonshine.cli import main; few = data.shapes(64, 32); "
+           "data.DATASETS['shapes'] = lambda *arguments: few; sys.exit(main(sys.argv[1:]))")  # the command line, with few pictures
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def test_fault(name):
 def test_two_programs_of_one_name(few, capsys):
     """A program that trains has the name; killed, it has it no longer."""
     words = ["train", "shapes", "teacher", "-t", "T", "--resume", *SMALL]
-    running = subprocess.Popen([sys.executable, "-m", "moonshine", *words, "--epochs", "500"], stdout=subprocess.DEVNULL)
+    running = subprocess.Popen([sys.executable, "-c", PROGRAM, *words, "--epochs", "500"], stdout=subprocess.DEVNULL)
     try:
         while not os.path.exists("checkpoints/T.jsonl"):
             assert running.poll() is None
@@ -91,9 +93,7 @@ def memory(process) -> float:
 def test_memory_is_flat_over_200_epochs(tmp_path):
     """What a training process holds after 20 epochs and after 200, seen from outside."""
     words = ["train", "shapes", "teacher", "-t", "T", "--checkpoint_dir", str(tmp_path), "--epochs", "201", *SMALL]
-    code = ("import sys; from moonshine import data; from moonshine.cli import main; few = data.shapes(64, 32); "
-            "data.DATASETS['shapes'] = lambda *arguments: few; sys.exit(main(sys.argv[1:]))")
-    running, seen = subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.PIPE, text=True), {}
+    running, seen = subprocess.Popen([sys.executable, "-c", PROGRAM, *words], stdout=subprocess.PIPE, text=True), {}
     for line in running.stdout:
         if line.startswith(("epoch 20/", "epoch 200/")):
             seen[line.split("/")[0]] = memory(running.pid)

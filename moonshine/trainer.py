@@ -345,15 +345,17 @@ class Keeper:
         every:int=0,      # steps between two saves; 0: `seconds` instead
         stop=None,        # a `StopSignals`
         seconds:float=60,
+        clock=time.monotonic,
     ):
         self.save, self.every, self.stop, self.seconds = save, every, stop or StopSignals(), seconds
+        self.clock = clock
         self.begin()
 
-    def begin(self): self.saved, self.start, self.at = None, time.monotonic(), 0
+    def begin(self): self.saved, self.start, self.at = None, self.clock(), 0
 
     def after_step(self, state):
         self.at += 1
-        due = self.at >= self.every if self.every else time.monotonic() - self.start >= self.seconds
+        due = self.at >= self.every if self.every else self.clock() - self.start >= self.seconds
         asked = self.stop.signal
         if due or asked: self.now(state)
         if asked:

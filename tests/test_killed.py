@@ -38,7 +38,7 @@ def test_thirty_kills_change_nothing():
 
 @pytest.mark.parametrize("name, status", [("SIGTERM", 0), ("SIGINT", 130)])
 def test_a_signal_saves_at_the_next_step(name, status):
-    for entry in harness(f"kills.announced(signal.{name}, 3)"):
+    for entry in harness(f"kills.announced(signal.{name}, 2)"):
         assert entry["status"] == status and entry["plain"] and entry["equal"], entry
 
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['app', 'IMAGENET', 'DISTIL_CONSTANTS', 'option', 'number_list', 'find_checkpoint', 'check_classes', 'describe',
-           'run_training', 'train', 'imagenet_defaults', 'check_flags', 'make_recipe', 'find_block', 'pick',
+           'run_training', 'leave', 'train', 'imagenet_defaults', 'check_flags', 'make_recipe', 'find_block', 'pick',
            'make_network', 'find_teacher', 'read_data', 'train_one', 'distil', 'check_distil_flags', 'distil_recipe',
            'network_of', 'read_pictures', 'normalised_by', 'teacher_of', 'train_teacher', 'start_from_torchvision',
            'copy_fitting', 'distil_one', 'cheapen_options', 'layer_names', 'check_distil', 'print_plan', 'demo',
@@ -65,16 +65,21 @@ def run_training(data, model, name, recipe, directory, go_on, device, teacher=No
     from moonshine.losses import cross_entropy
     loss = loss or cross_entropy()
     run = trainer.Run(name, directory)
-    if go_on and not run.checkpoint.exists():
+    if go_on and not run.begun():
         print(f"nothing saved at {run.checkpoint} yet; starting from the beginning")
     print(f"{data.name}: {len(data.train):,} training and {len(data.test):,} test pictures, "
           f"{len(data.classes)} classes")
     print(f"loss, with the weight of each term:\n{loss.describe()}")
     model, teacher = model.to(device), teacher and teacher.to(device)
-    history = trainer.train(model, data, loss, recipe, name, directory, teacher, go_on, **info)
+    with trainer.StopSignals() as stop:
+        history = trainer.train(model, data, loss, recipe, name, directory, teacher, go_on, stop=stop, **info)
     if history: print(f"{trainer.best_and_last(history)}\nsaved {run.checkpoint} and {run.history}")
-    if len(history) < recipe.epochs: raise typer.Exit(130)       # Ctrl-C
+    if len(history) < recipe.epochs: leave(stop)
     return history
+
+def leave(stop):
+    "The end of a run that was asked to stop: status 0 at a scheduler's notice, 130 at Ctrl-C"
+    raise typer.Exit(0 if stop.signal and stop.signal.name == "SIGTERM" else 130)
 
 # %% ../nbs/16_cli.ipynb #0000000d
 @app.command()
@@ -123,6 +128,9 @@ def train(
     print_freq: Annotated[int, option(
         "accepted and not needed: the bar is always up to date", "--print_freq")] = 10,
     seed: Annotated[int, option("of weights, order and augmentation", "--seed")] = 0,
+    save_every: Annotated[int, option(
+        "steps between two checkpoints; 0: a minute. The end of an epoch is saved in any case", "--save_every")] = 0,
+    deterministic: Annotated[bool, option("the same result every time on a GPU too; slower", "--deterministic")] = False,
     device: Annotated[str, option("auto, cpu, cuda, cuda:N", "--device")] = "auto",
     amp: Annotated[str, option("none (float32), bf16, or auto", "--amp")] = "none",
     convention: Annotated[str, option(
@@ -160,7 +168,8 @@ def check_flags(flags):
         raise InputError(f"unknown --aux_loss {flags['aux_loss']!r}; use AT or SE")
     if flags["network"] != "wrn" and flags["splits"] != 1:
         raise InputError(f"--AT_split cuts the groups of a WRN; leave it out for {flags['network']}")
-    if flags["workers"] < 0: raise InputError(f"--workers is {flags['workers']}; it must be 0 or more")
+    for name in ("workers", "save_every"):
+        if flags[name] < 0: raise InputError(f"--{name} is {flags[name]}; it must be 0 or more")
     if flags["convention"] not in ("code", "paper"):
         raise InputError(f"unknown --loss_convention {flags['convention']!r}; use code or paper")
     if not 0 <= flags["alpha"] <= 1:
@@ -187,7 +196,8 @@ def find_block(flags):
 
 def pick(flags):
     "The device"
-    from moonshine.trainer import pick_device
+    from moonshine.trainer import deterministic, pick_device
+    if flags.get("deterministic"): deterministic()
     return pick_device(flags["device"] if flags["GPU"] is None else f"cuda:{flags['GPU']}")
 
 def make_network(flags, num_classes=10):
@@ -232,7 +242,7 @@ def train_one(flags, recipe, device, model, teacher, path, data):
     keys = ("alpha", "beta", "temperature", "convention", "aux_loss") if flags["mode"] == "student" else ()
     method = {key: flags[key] for key in keys}
     run_training(data, model, name, recipe, flags["directory"], flags["go_on"], device, teacher, loss,
-                 method=method, teacher_file=str(path or ""))
+                 save_every=flags["save_every"], method=method, teacher_file=str(path or ""))
 
 # %% ../nbs/16_cli.ipynb #00000016
 @app.command()
@@ -267,6 +277,9 @@ def distil(
     convention: Annotated[str, option("code or paper", "--loss_convention")] = "code",
     go_on: Annotated[bool, option("continue the runs of these names", "--resume", "-r")] = False,
     seed: Annotated[int, option("of weights, order and augmentation", "--seed")] = 0,
+    save_every: Annotated[int, option(
+        "steps between two checkpoints; 0: a minute. The end of an epoch is saved in any case", "--save_every")] = 0,
+    deterministic: Annotated[bool, option("the same result every time on a GPU too; slower", "--deterministic")] = False,
     device: Annotated[str, option("auto, cpu, cuda, cuda:N", "--device")] = "auto",
     amp: Annotated[str, option("none (float32), bf16, or auto", "--amp")] = "none",
     directory: Annotated[str, option("folder of checkpoints and histories", "--checkpoint_dir")] = "checkpoints",
@@ -342,7 +355,8 @@ def train_teacher(flags, data, device, file):
     print(f"{file} is not finished; it goes on" if file.exists() else f"there is no {file} yet: it is trained first")
     if flags["pretrained"]: data = normalised_by(data, start_from_torchvision(teacher, flags["architecture"]))
     recipe = distil_recipe(flags, flags["teacher_epochs"] or flags["epochs"])
-    run_training(data, teacher, flags["teacher_name"], recipe, flags["directory"], flags["go_on"], device)
+    run_training(data, teacher, flags["teacher_name"], recipe, flags["directory"], flags["go_on"], device,
+                 save_every=flags["save_every"])
     return teacher.eval(), data
 
 def start_from_torchvision(network, architecture) -> dict:
@@ -365,15 +379,16 @@ def distil_one(flags, device, teacher, data):
     "Train the student of a teacher"
     from moonshine import distil, trainer
     recipe = distil_recipe(flags, flags["epochs"])
-    student = distil.distil(
-        teacher, data, flags["block"], recipe, layer_names(flags), flags["alpha"], flags["beta"],
-        flags["temperature"], flags["convention"], flags["student_name"], flags["directory"], flags["go_on"],
-        str(device), **cheapen_options(flags))
+    with trainer.StopSignals() as stop:
+        student = distil.distil(
+            teacher, data, flags["block"], recipe, layer_names(flags), flags["alpha"], flags["beta"],
+            flags["temperature"], flags["convention"], flags["student_name"], flags["directory"], flags["go_on"],
+            str(device), save_every=flags["save_every"], stop=stop, **cheapen_options(flags))
     history, run = student.history, trainer.Run(flags["student_name"], flags["directory"])
     if history:
         print(f"the teacher's {trainer.evaluate(teacher, data)['test_error']:.2f} % test error; the student's, "
               f"{trainer.best_and_last(history)}\nsaved {run.checkpoint} and {run.history}")
-    if len(history) < recipe.epochs: raise typer.Exit(130)       # Ctrl-C
+    if len(history) < recipe.epochs: leave(stop)
 
 def cheapen_options(flags) -> dict:
     return dict(keep=flags["keep"].split(",") if flags["keep"] else [], round_groups=flags["round_groups"])

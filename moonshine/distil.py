@@ -79,6 +79,8 @@ def distil(
     go_on:bool=False,            # resume the run of this name, if there is one
     device:str="auto",
     quiet:bool=False,
+    save_every:int=0,            # steps between two checkpoints; 0: about a minute
+    stop=None,                   # a `StopSignals`: what asks the run to save and stop
     **options,                   # of `cheapen`: first, keep, by, ...
 ) -> nn.Module:
     "The trained student of a network: the same network with cheap convolutions, taught to look where it looks"
@@ -95,7 +97,7 @@ def distil(
     student, teacher = student.to(place), teacher.to(place)
     guide = teacher if alpha or beta else None
     if name is None: student.history = fit(student, data, loss, recipe, guide, quiet=quiet)
-    else: student.history = train(student, data, loss, recipe, name, directory, guide, go_on, quiet)
+    else: student.history = train(student, data, loss, recipe, name, directory, guide, go_on, quiet, save_every, stop)
     return student.eval()
 
 # %% ../nbs/11b_distil.ipynb #0000000f

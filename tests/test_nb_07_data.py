@@ -118,6 +118,20 @@ def test_an_epoch_follows_from_seed_and_epoch():
     test_eq(torch.cat([y for x, y in first]).bincount(), data.train.labels.bincount())
     for (x, y), (x2, y2) in zip(first, again): test_eq(x, x2); test_eq(y, y2)
     assert not torch.equal(first[0][0], other[0][0]) and not torch.equal(first[0][0], seed[0][0])
+    rest = list(data.train_batches(32, 0, 3, skip=32))                       # the epoch goes on after its first batch
+    test_eq(len(rest), 2)
+    for (x, y), (x2, y2) in zip(first[1:], rest): test_eq(x, x2); test_eq(y, y2)
+    test_eq(list(data.train_batches(32, 0, 3, skip=70)), [])
+
+
+def test_a_fingerprint_changes_with_any_pixel_or_label():
+    data = shapes(train=20, test=10)
+    test_eq((data.fingerprint(), len(data.fingerprint())), (shapes(train=20, test=10).fingerprint(), 16))
+    images, labels = data.train.images.clone(), data.test.labels.clone()
+    images[3, 2, 1, 0] += 1; labels[7] += 1
+    others = [replace(data, train=replace(data.train, images=images)), replace(data, test=replace(data.test, labels=labels)),
+              shapes(train=21, test=10), replace(data, train=data.test, test=data.train)]
+    test_eq(len({data.fingerprint(), *(other.fingerprint() for other in others)}), 5)
 
 
 def test_batches_do_not_touch_the_global_generator():
@@ -164,6 +178,11 @@ def test_pictures_of_odd_sizes_are_streamed():
         first, again, other, seed = epoch(0, 3), epoch(0, 3), epoch(0, 4), epoch(1, 3)
         test = list(data.test_batches())
         test_eq(torch.rand(1), before)                                       # the global generator was not touched
+        (x, y), (x2, y2) = data.train_batches(4, 0, 3, skip=4)               # the epoch goes on after its first batch
+        for mine, theirs in zip((x, y, x2, y2), (*first[1], *first[2])): test_eq(mine, theirs)
+        was = data.fingerprint()
+        Path(root, "train", "cat", "0.png").write_bytes(b"shorter")
+        test_ne(data.fingerprint(), was)
     test_eq((len(data.train), len(data.test), data.classes), (10, 4, ("cat", "dog")))
     test_eq([x.shape for x, y in first], [(4, 3, 32, 32), (4, 3, 32, 32), (2, 3, 32, 32)])
     test_eq(torch.cat([y for x, y in first]).bincount(), [5, 5])             # each picture once

@@ -2,8 +2,9 @@
 from moonshine.checkpoint import *
 
 
-import tempfile
+import errno, io, os, subprocess, sys, tempfile, time, zipfile
 from pathlib import Path
+from unittest.mock import patch
 import torch
 from torch import nn
 from fastcore.test import test_eq, test_close, test_fail
@@ -25,6 +26,58 @@ def test_a_failed_write_leaves_the_old_file():
         test_eq(path.stat().st_mode, ordinary.stat().st_mode)
         ordinary.unlink()
         test_eq([p.name for p in Path(folder).iterdir()], ["a.pt"])       # nothing is left lying about
+
+
+def test_a_full_disk_is_one_line_and_the_old_file_stays():
+    class Full(io.BytesIO):
+        "A file on a disk with little room"
+        def __init__(self, room): super().__init__(); self.room = room
+        def write(self, content):
+            if len(content) > self.room: raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self.room -= len(content)
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "a.pt")
+        write_whole(path, lambda file: file.write(b"good"))
+        for room in range(4):
+            def write(file):
+                with Full(room) as full:
+                    for byte in b"good": full.write(bytes([byte]))
+            test_fail(lambda: write_whole(path, write, keep=True), contains="a.pt can't be written (No space left on device)")
+        test_eq([(p.name, p.read_bytes()) for p in Path(folder).iterdir()], [("a.pt", b"good")])
+        test_fail(lambda: write_whole(path / "b.pt", lambda file: None), contains="b.pt can't be written")
+
+
+def test_the_file_before_is_kept_and_leavings_are_tidied():
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "a.pt")
+        for content in (b"1", b"2", b"3"): write_whole(path, lambda file: file.write(content), keep=True)
+        test_eq((path.read_bytes(), before(path).read_bytes(), before(path).name), (b"3", b"2", "a.before.pt"))
+        with patch("os.link", side_effect=OSError): write_whole(path, lambda file: file.write(b"4"), keep=True)
+        test_eq((path.read_bytes(), before(path).read_bytes()), (b"4", b"3"))
+        for name in (".a.pt.x1_y2z3w", ".b.pt.x1_y2z3w"): Path(folder, name).touch()
+        tidy(path)
+        test_eq(sorted(p.name for p in Path(folder).iterdir()), [".b.pt.x1_y2z3w", "a.before.pt", "a.pt"])
+
+
+def test_a_name_is_held_by_one_process_and_freed_by_a_kill():
+    holder = ("import sys, time; from moonshine.checkpoint import Lock\n"
+              "with Lock(sys.argv[1]): print('held', flush=True); time.sleep(60)")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "T.lock")
+        with Lock(path):
+            test_fail(Lock(path).take, contains=f"T is being trained by process {os.getpid()} on")
+            path.unlink()                                                   # the folder was cleared: the lock is lost ...
+            with Lock(path) as second: assert second.held()                 # ... and another run may have it
+        assert not path.exists()
+        with Lock(path): pass
+        other = subprocess.Popen([sys.executable, "-c", holder, str(path)], stdout=subprocess.PIPE)
+        test_eq(other.stdout.readline(), b"held\n")
+        test_fail(Lock(path).take, contains=f"process {other.pid} on")
+        other.kill(); other.wait(); other.stdout.close()
+        with Lock(path) as mine: assert mine.held() and path.exists()        # the file is still there, its owner is not
+        Path(folder, "file").touch()
+        test_fail(Lock(Path(folder, "file", "T.lock")).take, contains="name a folder that can be written")
 
 
 def test_every_network_saves_and_loads():
@@ -108,13 +161,44 @@ def test_what_is_no_checkpoint_is_refused():
             test_fail(lambda: load(path), contains=message)
         refused(whole[:len(whole) // 2], "can be read safely")     # truncated
         refused(b"no checkpoint at all", "can be read safely")
-        refused(dict(net=Malicious()), "can be read safely")
+        refused(dict(net=Malicious()), "can be read safely (it asks for code to be run: ")
         refused(dict(weights=1), "no weights under 'net'")
         refused(dict(net={}), "of another program")
         content = torch.load(Path(folder, "net.pt"), weights_only=True)
         refused(dict(content, format="moonshine checkpoint", version=99), "newer moonshine")
         test_fail(lambda: load(Path(folder, "absent.pt")), contains="no checkpoint")
         test_fail(lambda: load_original(path), contains="use load")
+
+
+def test_a_changed_byte_is_refused():
+    model = nn.Linear(2, 2)
+    model.spec = foreign_spec(model)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "T.pt")
+        for epoch in (1, 2): save(path, model, keep=True, epoch=epoch)
+        test_eq(torch.load(path, weights_only=True)["epoch"], 2)         # the seal does not disturb PyTorch
+        whole = path.read_bytes()
+        seal = len(whole) - 64 - len(SEAL)
+        for at in range(0, len(whole), 3):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << at % 8)]) + whole[at + 1:])
+            if seal <= at < seal + len(SEAL): assert torch.equal(read(path)["net"]["weight"], model.weight)
+            else: test_fail(lambda: read(path), contains="differs); it may be damaged")
+        test_fail(lambda: read(path), contains=f"to go on from there: mv {before(path)} {path}")
+        path.unlink()
+        test_fail(lambda: read(path), contains="the one before it is whole")
+        test_eq(read(before(path))["epoch"], 1)
+    print(f"{len(range(0, len(whole), 3))} changes of {len(whole)} bytes, none went unnoticed")
+
+
+def test_files_without_a_seal_have_the_checksums_of_their_parts():
+    with tempfile.TemporaryDirectory() as folder:
+        path, weight = Path(folder, "a.t7"), torch.randn(4)
+        torch.save(dict(net=dict(weight=weight)), path)
+        whole, number = path.read_bytes(), weight.numpy().tobytes()
+        assert torch.equal(read(path)["net"]["weight"], weight)
+        path.write_bytes(whole.replace(number, number[:-1] + bytes([number[-1] ^ 1])))
+        torch.load(path, weights_only=True)                                  # PyTorch itself does not notice
+        test_fail(lambda: read(path), contains="its checksum differs")
 
 
 def test_weights_of_another_network_are_refused():

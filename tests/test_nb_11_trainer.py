@@ -2,16 +2,30 @@
 from moonshine.trainer import *
 
 
-import json, tempfile
+import json, os, signal, subprocess, sys, tempfile
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 import torch
+from torch import nn
 from fastcore.test import test_eq, test_close, test_fail
 from moonshine import checkpoint
 from moonshine.attention import student_loss
 from moonshine.data import shapes
 from moonshine.losses import cross_entropy
 from moonshine.wrn import wrn
+
+
+class Notice:
+    "Asks a run to stop once so many steps (and batches of evaluation) have been allowed, as a signal would"
+    def __init__(self, steps): self.steps = steps
+    @property
+    def signal(self):
+        self.steps -= 1
+        return signal.SIGTERM if self.steps < 0 else None
+
+def without_times(history):
+    return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in history]
 
 
 def test_learning_rates_of_the_paper():
@@ -81,7 +95,47 @@ def test_a_loss_that_is_not_a_number_stops_the_run():
     data = shapes(train=64, test=16)
     model = wrn(10, 0.5)
     recipe = Recipe(epochs=1, batch_size=16, learning_rate=1e20)
-    test_fail(lambda: fit(model, data, cross_entropy(), recipe, quiet=True), contains="epoch 1, step 2 (ce")
+    test_fail(lambda: fit(model, data, cross_entropy(), recipe, quiet=True), contains="epoch 1, after 16 pictures (ce")
+
+
+def test_saved_by_steps_or_by_time_and_once_where_nothing_is_new():
+    class Place:
+        def __init__(self, count): self.history, self.means = [], Means(count=count)
+    saved = []
+    keeper = Keeper(lambda state: saved.append(state.means.count), every=3)
+    for count in (1, 2, 3, 4, 5, 6, 7, 7, 7, 7, 7): keeper.after_step(Place(count))
+    test_eq(saved, [3, 6, 7])
+    saved.clear()
+    now = iter([0, 59, 60, 60, 61, 121, 121])
+    keeper = Keeper(lambda state: saved.append(state.means.count), clock=lambda: next(now))
+    for count in (1, 2, 3, 4): keeper.after_step(Place(count))
+    test_eq(saved, [2, 4])
+
+
+def test_a_signal_is_noted_and_the_handlers_come_back():
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with StopSignals() as stop:
+        test_eq(stop.signal, None)
+        signal.raise_signal(signal.SIGTERM)
+        test_eq(stop.signal.name, "SIGTERM")
+        try: signal.raise_signal(signal.SIGTERM); assert False, "a second one ends it"
+        except KeyboardInterrupt: pass
+    test_eq([signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)], before)
+
+
+def test_what_a_run_was_made_with():
+    data = shapes(train=32, test=16)
+    made = provenance(data, Recipe(seed=7), torch.device("cpu"))
+    test_eq((made["seed"], made["pictures"], made["torch"]), (7, data.fingerprint(), torch.__version__))
+    with tempfile.TemporaryDirectory() as folder:
+        test_eq(commit(Path(folder)), None)                      # no checkout
+        git = ["git", "-C", folder, "-c", "user.name=a", "-c", "user.email=a@b.c"]
+        Path(folder, "file").write_text("1")
+        for words in ("init -q", "add file", "commit -q -m first"): subprocess.run(git + words.split(), check=True)
+        first = subprocess.run(git + ["rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
+        test_eq(commit(Path(folder)), first)
+        Path(folder, "file").write_text("2")
+        test_eq(commit(Path(folder)), first + "-dirty")
 
 
 def test_a_resumed_run_is_the_uninterrupted_run():
@@ -89,18 +143,24 @@ def test_a_resumed_run_is_the_uninterrupted_run():
     recipe = Recipe(epochs=4, batch_size=32, epoch_step=(2,), seed=3)
     def new_network():
         torch.manual_seed(3)
-        return wrn(10, 0.5, "G(N/8)")
+        network = wrn(10, 0.5, "G(N/8)")
+        network.block2[0].add_module("dropout", nn.Dropout(0.3))
+        return network
     teacher, loss = wrn(10, 0.5), student_loss(10, 3, alpha=0.5, beta=1000.0)
 
     with tempfile.TemporaryDirectory() as folder:
         whole = new_network()
-        train(whole, data, loss, recipe, "whole", folder, teacher, quiet=True)
-        train(new_network(), data, loss, replace(recipe, epochs=2), "parts", folder, teacher, quiet=True)
-        torch.rand(7)                                                        # something else happens in between
-        parts = new_network()
-        history = train(parts, data, loss, recipe, "parts", folder, teacher, go_on=True, quiet=True)
+        run = dict(data=data, loss=loss, directory=folder, teacher=teacher, quiet=True)
+        expected = train(whole, recipe=recipe, name="whole", **run)
+        train(new_network(), recipe=replace(recipe, epochs=2), name="parts", **run)
+        for steps in (1, 1, 2, 100):            # in an epoch, in its evaluation, in the next one, not at all
+            torch.rand(7)                                                # something else happens in between
+            parts = new_network()
+            history = train(parts, recipe=recipe, name="parts", go_on=True, stop=Notice(steps), **run)
         lines = Path(folder, "parts.jsonl").read_text().splitlines()
-    test_eq([json.loads(line)["epoch"] for line in lines], [1, 2, 3, 4])
+        content = checkpoint.describe(Path(folder, "parts.pt"))
+    test_eq(without_times(map(json.loads, lines)), without_times(expected))
+    test_eq((without_times(history), len(content["starts"])), (without_times(expected), 5))
     for (name, a), b in zip(whole.state_dict().items(), parts.state_dict().values()): assert torch.equal(a, b), name
 
 
@@ -111,13 +171,33 @@ def test_resuming_another_network_is_refused():
         test_fail(lambda: train(wrn(16, 0.5), data, cross_entropy(), recipe, "net", folder, go_on=True, quiet=True),
                   contains="holds another network (depth 10, not 16)")
         train(wrn(10, 0.5), data, cross_entropy(), recipe, "net", folder, quiet=True)  # new run under the old name
-        assert Path(folder, "net.previous.pt").exists()
+        assert Path(folder, "net.previous.pt").exists() and not Path(folder, "net.before.pt").exists()
+
+
+def test_in_the_middle_of_an_epoch_the_seed_is_kept():
+    data, recipe = shapes(train=32, test=16), Recipe(epochs=1, batch_size=16, seed=4)
+    def go(seed=4, **options):
+        train(wrn(10, 0.5), data, cross_entropy(), replace(recipe, seed=seed), "net", go_on=True, quiet=True, **options)
+    with tempfile.TemporaryDirectory() as folder:
+        go(stop=Notice(0), directory=folder)
+        test_eq(checkpoint.describe(Path(folder, "net.pt"))["started"]["pictures"], 16)
+        assert not Path(folder, "net.jsonl").exists()
+        test_fail(lambda: go(seed=5, directory=folder), contains="in the middle of an epoch whose order comes from seed 4")
+        go(directory=folder)
+        test_eq(len(Path(folder, "net.jsonl").read_text().splitlines()), 1)
+
+
+def test_tensorboard_is_optional():
+    data, recipe = shapes(train=32, test=16), Recipe(epochs=1, batch_size=16)
+    with tempfile.TemporaryDirectory() as folder, patch.dict(sys.modules, {"torch.utils.tensorboard": None}):
+        train(wrn(10, 0.5), data, cross_entropy(), recipe, "net", folder, quiet=True)
+        test_eq(sorted(path.name for path in Path(folder).iterdir()), ["net.jsonl", "net.pt"])
 
 
 def test_ctrl_c_keeps_the_finished_epochs():
     data = shapes(train=32, test=16)
-    def interrupt(history, optimiser):
-        if len(history) == 2: raise KeyboardInterrupt
+    def interrupt(state):
+        if len(state.history) == 2: raise KeyboardInterrupt
     recipe = Recipe(epochs=9, batch_size=16)
     history = fit(wrn(10, 0.5), data, cross_entropy(), recipe, after_epoch=interrupt, quiet=True)
     test_eq(len(history), 2)
@@ -128,3 +208,13 @@ def test_bf16_trains_too():
     recipe = Recipe(epochs=1, batch_size=32, amp="bf16")
     history = fit(wrn(10, 0.5), data, student_loss(10, 3, beta=1000.0), recipe, wrn(10, 0.5), quiet=True)
     assert history[0]["at"] > 0 and history[0]["ce"] < 5
+
+
+def test_deterministic_is_asked_for():
+    with patch.dict(os.environ):
+        try:
+            deterministic()
+            assert torch.are_deterministic_algorithms_enabled() and os.environ["CUBLAS_WORKSPACE_CONFIG"]
+            data, loss = shapes(train=32, test=16), student_loss(10, 3, alpha=0.5, beta=1000.0)
+            fit(wrn(10, 0.5, "G(N)"), data, loss, Recipe(epochs=1, batch_size=16), wrn(10, 0.5), quiet=True)
+        finally: torch.use_deterministic_algorithms(False)

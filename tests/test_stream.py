@@ -1,5 +1,8 @@
 """Pictures streamed from files by worker processes: the same batches as without, and errors in one line."""
+import multiprocessing
+import os
 import pickle
+import signal
 
 import numpy as np
 import pytest
@@ -67,9 +70,24 @@ def test_the_trainer_takes_a_stream(photos):
     def run(workers):
         torch.manual_seed(0)
         return fit(wrn(10, 0.5, num_classes=2), imagenet(photos, 32, workers), cross_entropy(), Recipe(epochs=2, batch_size=4), quiet=True)
-    keys = ("train_loss", "test_loss", "test_error")
-    alone, shared = ([[row[key] for key in keys] for row in run(workers)] for workers in (0, 2))
+    times = ("seconds", "images_per_second")
+    alone, shared = ([{key: value for key, value in row.items() if key not in times} for row in run(workers)] for workers in (0, 2))
     assert alone == shared and len(alone) == 2
+
+
+def test_a_started_epoch_goes_on_with_another_number_of_workers(photos):
+    whole = list(imagenet(photos, 32, 0).train_batches(3, 0, 1))
+    assert equal(whole[1:], list(imagenet(photos, 32, 2).train_batches(3, 0, 1, skip=3)))
+
+
+def test_workers_go_on_when_the_run_is_asked_to_stop(photos):
+    """A notice goes to all processes of a run: the workers must not die of it before the main process has saved."""
+    batches = imagenet(photos, 32, 2).train_batches(1, 0, 0)
+    first = [next(batches), next(batches)]  # one from each worker: both are under way
+    for worker in multiprocessing.active_children():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(worker.pid, number)
+    assert equal([*first, *batches], list(imagenet(photos, 32, 0).train_batches(1, 0, 0)))
 
 
 def test_classes_of_both_parts_must_agree(photos):

@@ -1,0 +1,49 @@
+"""A run that is killed, at any moment and as often as you like, ends as the run that never was: `kills.py` does the killing."""
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+KILLS = Path(__file__).with_name("kills.py")
+
+
+def harness(code) -> list[dict]:
+    """Run an expression in a process of its own that has `kills` imported: it forks, which a process with threads should not."""
+    code = f"import json, signal, kills; print('entries ' + json.dumps({code}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=KILLS.parent, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0 and "refused" not in done.stderr, done.stderr
+    return json.loads(done.stdout.splitlines()[-1].removeprefix("entries "))
+
+
+def check(entries, kills):
+    assert len(entries) == kills
+    for entry in entries:
+        assert entry["readable"], f"a file was not whole after a kill {entry['place']}"
+        assert entry["clean"], f"something was left lying about after a kill {entry['place']}"
+        assert entry["equal"], f"other weights or another history after a kill {entry['place']}"
+
+
+def test_five_kills_change_nothing():
+    check(harness("kills.main(5, 1)"), 5)
+
+
+@pytest.mark.slow
+def test_thirty_kills_change_nothing():
+    entries = harness("kills.main(30, 0)")
+    check(entries, 30)
+    assert len({entry["place"] for entry in entries}) == 6, "every place was met"
+
+
+@pytest.mark.parametrize("name, status", [("SIGTERM", 0), ("SIGINT", 130)])
+def test_a_signal_saves_at_the_next_step(name, status):
+    for entry in harness(f"kills.announced(signal.{name}, 2)"):
+        assert entry["status"] == status and entry["plain"] and entry["equal"], entry
+
+
+def test_the_harness_would_notice_pictures_seen_twice():
+    """A resumed epoch that begins at its first picture again: the results must differ."""
+    broken = "kills.Means.__init__ = lambda self, sums=None, count=0: self.__dict__.update(sums={}, count=0)"
+    entries = harness(f"(exec({broken!r}), kills.main(5, 1))[1]")
+    assert not all(entry["equal"] for entry in entries)

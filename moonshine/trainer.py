@@ -167,8 +167,9 @@ def check_finite(total, terms, epoch, step):
 
 def optimiser_for(model:nn.Module, recipe:Recipe):
     "SGD as in the paper: momentum without Nesterov, weight decay on everything"
-    return torch.optim.SGD(
-        model.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in model.parameters())
+    return torch.optim.SGD(model.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum,
+                           weight_decay=recipe.weight_decay, fused=fused)        # fused: one call for all weights
 
 # %% ../nbs/11_trainer.ipynb #00000017
 def train_epoch(student, teacher, data, loss, recipe, optimiser, epoch, progress) -> dict:
@@ -237,7 +238,7 @@ def best_and_last(history:list[dict]) -> str:
     return (f"test error: last epoch {history[-1]['test_error']:.2f} %, best {best['test_error']:.2f} % "
             f"(epoch {best['epoch']}, chosen on the test set)")
 
-# %% ../nbs/11_trainer.ipynb #0000001f
+# %% ../nbs/11_trainer.ipynb #00000021
 class Run:
     "The files of one named run"
     def __init__(self, name:str, directory:"str|Path"="checkpoints"):
@@ -255,7 +256,7 @@ class Run:
         lines = "".join(json.dumps(row) + "\n" for row in history)
         checkpoint.write_whole(self.history, lambda file: file.write(lines.encode()))
 
-# %% ../nbs/11_trainer.ipynb #00000020
+# %% ../nbs/11_trainer.ipynb #00000022
 def board(run:Run, epochs_done:int):
     "A function that writes the released scalars to TensorBoard if it is installed, else one that does nothing"
     try: from torch.utils.tensorboard import SummaryWriter
@@ -268,7 +269,7 @@ def board(run:Run, epochs_done:int):
         writer.flush()
     return write
 
-# %% ../nbs/11_trainer.ipynb #00000021
+# %% ../nbs/11_trainer.ipynb #00000023
 def resume(run:Run, model:nn.Module, recipe:Recipe):
     "Put a saved run's weights into `model`: (optimiser, history), ready for the next epoch"
     info = checkpoint.describe(run.checkpoint)
@@ -284,7 +285,7 @@ def resume(run:Run, model:nn.Module, recipe:Recipe):
     optimiser.load_state_dict(info["optimiser"])
     return optimiser, info["history"]
 
-# %% ../nbs/11_trainer.ipynb #00000022
+# %% ../nbs/11_trainer.ipynb #00000024
 def train(
     model:nn.Module,
     data:Data,

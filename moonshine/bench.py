@@ -7,7 +7,7 @@ __all__ = ['CASES', 'QUICK', 'FLAGS', 'PillowPictures', 'textbook_loader', 'text
            'textbook_evaluation', 'Stopwatch', 'interleave', 'compared', 'product_peak', 'work', 'peak_memory', 'Case',
            'Course', 'textbook_side', 'our_side', 'turn_images', 'measure', 'number_type', 'first_step',
            'time_to_first_step', 'processor', 'machine', 'network_step', 'attention_step', 'plain_map',
-           'optimiser_step', 'plain_sgd', 'parts', 'fitting_batch', 'quick_batch', 'bench', 'rest_of_bench', 'heading',
+           'optimiser_step', 'plain_sgd', 'parts', 'fitting_batch', 'row_batch', 'bench', 'rest_of_bench', 'heading',
            'row_line', 'table']
 
 # %% ../nbs/11c_bench.ipynb #00000002
@@ -276,8 +276,8 @@ def our_side(case:Case, course:Course):
     return turn
 
 def turn_images(case:Case, course:Course) -> int:
-    "Pictures in one turn: data 40 batches, evaluation 4 (one at least of 100), training `steps`"
-    batches = dict(train=course.steps, evaluate=4 * course.steps, data=40)[case.what]
+    "Pictures in one turn: data 40 batches, evaluation 2 (one at least of 100), training `steps`"
+    batches = dict(train=course.steps, evaluate=2 * course.steps, data=40)[case.what]
     return max(batches * course.batch_size, 100 if case.what == "evaluate" else 1)
 
 # %% ../nbs/11c_bench.ipynb #0000001d
@@ -414,12 +414,13 @@ def fitting_batch(
     "The largest batch, 128 at most and 8 at least, with which the turns stay within the limit"
     return next((size for size in (128, 64, 32, 16) if size * seconds * turns <= limit), 8)
 
-def quick_batch(case:Case, course:Course, pairs:int) -> int:
-    "The batch for a quick run, after a try of both sides with 8 pictures"
-    small = replace(course, batch_size=8)
+def row_batch(case:Case, course:Course, pairs:int, limit:float) -> int:
+    "The batch with which a row of training stays within `limit` seconds, after a try of both sides with 8 pictures"
+    small = replace(course, batch_size=min(8, course.batch_size))
     sides = textbook_side(case, small), our_side(case, small)
     for side in sides: side()
-    return fitting_batch(sum(side() for side in sides) / 8, pairs + 1)
+    seconds = sum(side() for side in sides) / small.batch_size
+    return min(fitting_batch(seconds, pairs + 1, limit), course.batch_size)
 
 # %% ../nbs/11c_bench.ipynb #0000002b
 def bench(
@@ -443,7 +444,7 @@ def bench(
     for case in CASES:
         if quick and case.name not in QUICK: continue
         here = course
-        if quick and case.what == "train": here = replace(course, batch_size=quick_batch(case, course, pairs))
+        if case.what == "train": here = replace(course, batch_size=row_batch(case, course, pairs, 20 if quick else 30))
         result["rows"].append(measure(case, here, pairs, peaks))
         say(row_line(result["rows"][-1]))
     if not quick: rest_of_bench(result, course, pairs, say)
@@ -451,10 +452,11 @@ def bench(
 
 # %% ../nbs/11c_bench.ipynb #0000002c
 def rest_of_bench(result, course, pairs, say):
-    "What only the full bench has: the time to the first step, and each change alone, with a quarter of the batch"
-    result["rows"].append(time_to_first_step(pairs, course.device, course.batch_size))
+    "What only the full bench has: the time to the first step, and each change alone, with small batches"
+    batch = min(row["batch_size"] for row in result["rows"])         # one that this machine finds easy
+    result["rows"].append(time_to_first_step(pairs, course.device, batch))
     say(row_line(result["rows"][-1]))
-    small = replace(course, batch_size=max(course.batch_size // 4, 1))
+    small = replace(course, batch_size=min(course.batch_size, 32))
     for name, sides in parts(small).items():
         for side in sides.values(): side()                       # warmed up
         row = dict(row=name, batch_size=small.batch_size) | compared(interleave(sides, pairs), small.batch_size * small.steps)

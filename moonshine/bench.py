@@ -7,7 +7,7 @@ __all__ = ['CASES', 'QUICK', 'FLAGS', 'PillowPictures', 'textbook_loader', 'text
            'textbook_evaluation', 'Stopwatch', 'interleave', 'compared', 'product_peak', 'work', 'peak_memory', 'Case',
            'Course', 'textbook_side', 'our_side', 'turn_images', 'measure', 'number_type', 'first_step',
            'time_to_first_step', 'processor', 'machine', 'network_step', 'attention_step', 'plain_map',
-           'optimiser_step', 'plain_sgd', 'parts', 'fitting_batch', 'row_batch', 'bench', 'rest_of_bench', 'heading',
+           'optimiser_step', 'plain_sgd', 'parts', 'fitting_batch', 'row_course', 'bench', 'rest_of_bench', 'heading',
            'row_line', 'table']
 
 # %% ../nbs/11c_bench.ipynb #00000002
@@ -43,8 +43,9 @@ class PillowPictures:
         pictures = getattr(data, part)
         self.arrays = pictures.images.permute(0, 2, 3, 1).contiguous().numpy()
         self.labels, self.count = pictures.labels.tolist(), count or len(pictures)
-        moves = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()] if part == "train" else []
-        self.view = transforms.Compose([*moves, transforms.ToTensor(), transforms.Normalize(data.mean, data.std)])
+        moves = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()]
+        numbers = [transforms.ToTensor(), transforms.Normalize(data.mean, data.std)]
+        self.view = transforms.Compose((moves if part == "train" else []) + numbers)
 
     def __len__(self): return self.count
 
@@ -68,7 +69,7 @@ def textbook_loss(
     "The released loss written out, all of its terms"
     hard = F.cross_entropy(student.logits, labels)
     if teacher is None: return hard
-    log_student, wanted = (f(out.logits / temperature, 1) for f, out in ((F.log_softmax, student), (F.softmax, teacher)))
+    log_student, wanted = F.log_softmax(student.logits / temperature, 1), F.softmax(teacher.logits / temperature, 1)
     soft = F.kl_div(log_student, wanted, reduction="none").mean()      # over the classes too
     total = soft * (temperature**2 * 2 * alpha) + hard * (1 - alpha)
     look = lambda activation: F.normalize(activation.pow(2).mean(1).view(activation.size(0), -1))
@@ -169,7 +170,8 @@ def work(block, teacher:str|None, training:bool=True, depth=40, width=2) -> int:
 
 # %% ../nbs/11c_bench.ipynb #00000015
 def _linux_kilobytes(field):
-    return next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 def peak_memory(
     run,             # function: the work
@@ -265,7 +267,7 @@ def our_side(case:Case, course:Course):
     student, teacher = Taps(model), course.teacher() if case.taught() else None
     loss = student_loss(len(course.data.classes), 3, case.alpha, case.beta) if case.taught() else cross_entropy()
     optimiser, data = trainer.optimiser_for(model, recipe), course.pictures(count)
-    if case.what == "evaluate": data = replace(data, test=course.data.test.select(torch.arange(count) % len(data.test)))
+    if case.what == "evaluate": data = replace(data, test=data.test.select(torch.arange(count) % len(data.test)))
     progress = trainer.Progress(range(1), quiet=True)
     def turn():
         watch = Stopwatch(device)
@@ -290,7 +292,8 @@ def measure(case:Case, course:Course, pairs:int, peaks:dict) -> dict:
     if case.what == "data": return row
     each = work(case.block, "S" if case.taught() else None, case.what == "train", course.depth, course.width)
     types = dict(textbook="float32", ours=number_type(course))
-    row["share_of_peak"] = {name: round(row["images_per_second"][name] * each / peaks[types[name]], 4) for name in sides}
+    rates = row["images_per_second"]
+    row["share_of_peak"] = {name: round(rates[name] * each / peaks[types[name]], 4) for name in sides}
     return row
 
 def number_type(course:Course) -> str:
@@ -401,8 +404,10 @@ def parts(course:Course) -> dict:
         "pixel by pixel in memory": dict(contiguous=step(layout=torch.contiguous_format), channels_last=step()),
         "bfloat16": dict(float32=step(), bfloat16=step(amp="bf16")),
         "threads": dict(one=step(threads=1), all=step()),
-        "attention maps in one pass": dict(formula=attention_step(course, plain_map), ours=attention_step(course, attention_map)),
-        "one call of the optimiser": dict(plain=optimiser_step(course, plain_sgd), ours=optimiser_step(course, our_sgd)),
+        "attention maps in one pass": dict(
+            formula=attention_step(course, plain_map), ours=attention_step(course, attention_map)),
+        "one call of the optimiser": dict(
+            plain=optimiser_step(course, plain_sgd), ours=optimiser_step(course, our_sgd)),
     }
 
 # %% ../nbs/11c_bench.ipynb #00000029
@@ -414,13 +419,14 @@ def fitting_batch(
     "The largest batch, 128 at most and 8 at least, with which the turns stay within the limit"
     return next((size for size in (128, 64, 32, 16) if size * seconds * turns <= limit), 8)
 
-def row_batch(case:Case, course:Course, pairs:int, limit:float) -> int:
-    "The batch with which a row of training stays within `limit` seconds, after a try of both sides with 8 pictures"
+def row_course(case:Case, course:Course, pairs:int, limit:float) -> Course:
+    "The batch with which a row of training stays within `limit` seconds, and steps enough for a turn of 0.2 s"
     small = replace(course, batch_size=min(8, course.batch_size))
     sides = textbook_side(case, small), our_side(case, small)
     for side in sides: side()
     seconds = sum(side() for side in sides) / small.batch_size
-    return min(fitting_batch(seconds, pairs + 1, limit), course.batch_size)
+    batch = min(fitting_batch(seconds, pairs + 1, limit), course.batch_size)
+    return replace(course, batch_size=batch, steps=min(max(course.steps, round(0.2 / (batch * seconds))), 20))
 
 # %% ../nbs/11c_bench.ipynb #0000002b
 def bench(
@@ -428,6 +434,7 @@ def bench(
     device="cpu",
     pairs:int=5,                # turns of each side
     quick:bool=False,           # two rows, within a minute
+    limit:float=20.0,           # seconds for a row of training, about; the batch, 128 at most, is chosen to fit
     say=print,                  # where each row is told when it is there
     **changes,                  # of the `Course`: depth, width, batch_size, ...
 ) -> dict:
@@ -435,16 +442,16 @@ def bench(
     if pairs < 1: raise InputError(f"pairs is {pairs}; it must be 1 or more")
     started, device = time.perf_counter(), torch.device(device)
     course = Course(data or shapes(640, 200), device, **changes)
-    peaks = {str(dtype).removeprefix("torch."): product_peak(dtype, device) for dtype in (torch.float32, torch.bfloat16)}
+    peaks = {name: product_peak(getattr(torch, name), device) for name in ("float32", "bfloat16")}
     result = dict(
-        machine=machine(device), data=course.data.name, pairs=pairs, quick=quick, network=f"WRN-{course.depth}-{course.width:g}",
-        precision=trainer.precision_words(course.amp, device),
+        machine=machine(device), data=course.data.name, pairs=pairs, quick=quick,
+        network=f"WRN-{course.depth}-{course.width:g}", precision=trainer.precision_words(course.amp, device),
         mult_adds_per_second={name: round(peak) for name, peak in peaks.items()}, rows=[], parts=[])
     say(heading(result))
     for case in CASES:
         if quick and case.name not in QUICK: continue
         here = course
-        if case.what == "train": here = replace(course, batch_size=row_batch(case, course, pairs, 20 if quick else 30))
+        if case.what == "train": here = row_course(case, course, pairs, limit)
         result["rows"].append(measure(case, here, pairs, peaks))
         say(row_line(result["rows"][-1]))
     if not quick: rest_of_bench(result, course, pairs, say)
@@ -456,7 +463,8 @@ def rest_of_bench(result, course, pairs, say):
     batch = min(row["batch_size"] for row in result["rows"])         # one that this machine finds easy
     result["rows"].append(time_to_first_step(pairs, course.device, batch))
     say(row_line(result["rows"][-1]))
-    small = replace(course, batch_size=min(course.batch_size, 32))
+    small = replace(course, batch_size=min(course.batch_size, 16),
+                    steps=20 if course.device.type == "cuda" else 1)
     for name, sides in parts(small).items():
         for side in sides.values(): side()                       # warmed up
         row = dict(row=name, batch_size=small.batch_size) | compared(interleave(sides, pairs), small.batch_size * small.steps)
@@ -480,11 +488,12 @@ def row_line(row) -> str:
 # %% ../nbs/11c_bench.ipynb #0000002d
 def table(result:dict) -> str:
     "The bench as text: a line a row"
-    share = lambda row, name: f"{100 * row['share_of_peak'][name]:.0f} %" if "share_of_peak" in row else ""
-    memory = lambda row, name: f"{row['peak_memory'][name] / 2**20:.0f}" if (row.get("peak_memory") or {}).get(name) else ""
-    lines = [{"row": row["row"], "batch": row["batch_size"],
-              "textbook images/s": row["images_per_second"]["textbook"], "ours images/s": row["images_per_second"]["ours"],
-              "ratio": f"{row['ratio']:.2f}", "of pairs": f"{min(row['ratios']):.2f} to {max(row['ratios']):.2f}",
-              "peak MiB": f"{memory(row, 'textbook')} / {memory(row, 'ours')}",
-              "of the product's peak": f"{share(row, 'textbook')} / {share(row, 'ours')}"} for row in result["rows"]]
-    return text_table(lines)
+    def both(row, key, unit):
+        values = row.get(key) or {}
+        return " / ".join("?" if value is None else f"{value / unit:.0f}" for value in values.values())
+    return text_table([
+        {"row": row["row"], "batch": row["batch_size"], "textbook": row["images_per_second"]["textbook"],
+         "ours, images/s": row["images_per_second"]["ours"], "ratio": f"{row['ratio']:.2f}",
+         "of pairs": f"{min(row['ratios']):.2f} to {max(row['ratios']):.2f}",
+         "peak MiB": both(row, "peak_memory", 2**20), "% of product peak": both(row, "share_of_peak", 0.01)}
+        for row in result["rows"]])

@@ -7,8 +7,8 @@ __all__ = ['app', 'IMAGENET', 'DISTIL_CONSTANTS', 'option', 'number_list', 'find
            'run_training', 'train', 'imagenet_defaults', 'check_flags', 'make_recipe', 'find_block', 'pick',
            'make_network', 'find_teacher', 'read_data', 'train_one', 'distil', 'check_distil_flags', 'distil_recipe',
            'network_of', 'read_pictures', 'normalised_by', 'teacher_of', 'train_teacher', 'start_from_torchvision',
-           'copy_fitting', 'distil_one', 'cheapen_options', 'layer_names', 'check_distil', 'print_plan', 'demo',
-           'costs', 'print_costs', 'print_table', 'main']
+           'copy_fitting', 'distil_one', 'cheapen_options', 'layer_names', 'check_distil', 'print_plan', 'bench',
+           'demo', 'costs', 'print_costs', 'print_table', 'main']
 
 # %% ../nbs/16_cli.ipynb #00000002
 import json, sys, warnings
@@ -69,6 +69,7 @@ def run_training(data, model, name, recipe, directory, go_on, device, teacher=No
     print(f"{data.name}: {len(data.train):,} training and {len(data.test):,} test pictures, "
           f"{len(data.classes)} classes")
     print(f"loss, with the weight of each term:\n{loss.describe()}")
+    if recipe.amp == "auto": print(f"numbers: {trainer.precision_words(recipe.amp, device)}")
     model, teacher = model.to(device), teacher and teacher.to(device)
     history = trainer.train(model, data, loss, recipe, name, directory, teacher, go_on, **info)
     if history: print(f"{trainer.best_and_last(history)}\nsaved {run.checkpoint} and {run.history}")
@@ -405,6 +406,27 @@ def print_plan(flags, data):
 
 # %% ../nbs/16_cli.ipynb #0000001b
 @app.command()
+def bench(
+    quick: Annotated[bool, option("two rows, within a minute", "--quick")] = False,
+    file: Annotated[Optional[str], option("write every single time to this file", "--json")] = None,
+    device: Annotated[str, option("auto, cpu, cuda, cuda:N", "--device")] = "auto",
+    pairs: Annotated[int, option("turns of each side", "--pairs")] = 5,
+    data_dir: Annotated[Optional[str], option("folder of CIFAR-10; without it, drawn shapes", "--data_dir")] = None,
+):
+    "How fast is training here? The textbook loop and ours, side by side, in turns."
+    from pathlib import Path
+    from moonshine import bench as benches
+    from moonshine.data import cifar10
+    from moonshine.trainer import pick_device
+    if file and not Path(file).resolve().parent.is_dir():
+        raise InputError(f"--json {file}: there is no folder {Path(file).resolve().parent}; make it first")
+    data = cifar10(data_dir) if data_dir else None
+    result = benches.bench(data, pick_device(device), pairs, quick)
+    print(f"\n{benches.table(result)}\n{result['seconds']:.0f} seconds in all")
+    if file: Path(file).write_text(json.dumps(result, indent=1) + "\n")
+
+# %% ../nbs/16_cli.ipynb #0000001d
+@app.command()
 def demo(
     directory: Annotated[str, option("where the pictures and results go", "--directory")] = "moonshine-demo",
     seed: Annotated[int, option("of weights and order", "--seed")] = 0,
@@ -433,7 +455,7 @@ def costs(
     if table: print_table(table)
     else: print_costs(blocks or ["S", "G(N/8)", "G(N)", "B(2)", "BG(2,M/8)"], depth, width, latency)
 
-# %% ../nbs/16_cli.ipynb #0000001c
+# %% ../nbs/16_cli.ipynb #0000001e
 def print_costs(blocks, depth, width, latency):
     "The costs of blocks, on request with measured ones; the machine is told, for the milliseconds are its own"
     from moonshine.costs import block_costs, text_table
@@ -455,7 +477,7 @@ def print_table(number):
         agree = sum(not row["note"] for row in rows)
         print(f"{name}: {agree} of {len(rows)} {what}\n{text_table(rows)}\n")
 
-# %% ../nbs/16_cli.ipynb #0000001e
+# %% ../nbs/16_cli.ipynb #00000020
 def main(arguments:list[str]|None=None) -> int:
     "Run the command line; returns the exit status, and exits with it when called as a program"
     given = sys.argv[1:] if arguments is None else arguments

@@ -70,6 +70,7 @@ def run_training(data, model, name, recipe, directory, go_on, device, teacher=No
     print(f"{data.name}: {len(data.train):,} training and {len(data.test):,} test pictures, "
           f"{len(data.classes)} classes")
     print(f"loss, with the weight of each term:\n{loss.describe()}")
+    if recipe.amp == "auto": print(f"numbers: {trainer.precision_words(recipe.amp, device)}")
     model, teacher = model.to(device), teacher and teacher.to(device)
     with trainer.StopSignals() as stop:
         history = trainer.train(model, data, loss, recipe, name, directory, teacher, go_on, stop=stop, **info)
@@ -421,6 +422,27 @@ def print_plan(flags, data):
 
 # %% ../nbs/16_cli.ipynb #0000001b
 @app.command()
+def bench(
+    quick: Annotated[bool, option("two rows, within a minute", "--quick")] = False,
+    file: Annotated[Optional[str], option("write every single time to this file", "--json")] = None,
+    device: Annotated[str, option("auto, cpu, cuda, cuda:N", "--device")] = "auto",
+    pairs: Annotated[int, option("turns of each side", "--pairs")] = 5,
+    data_dir: Annotated[Optional[str], option("folder of CIFAR-10; without it, drawn shapes", "--data_dir")] = None,
+):
+    "How fast is training here? The textbook loop and ours, side by side, in turns."
+    from pathlib import Path
+    from moonshine import bench as benches
+    from moonshine.data import cifar10
+    from moonshine.trainer import pick_device
+    if file and not Path(file).resolve().parent.is_dir():
+        raise InputError(f"--json {file}: there is no folder {Path(file).resolve().parent}; make it first")
+    data = cifar10(data_dir) if data_dir else None
+    result = benches.bench(data, pick_device(device), pairs, quick)
+    print(f"\n{benches.table(result)}\n{result['seconds']:.0f} seconds in all")
+    if file: Path(file).write_text(json.dumps(result, indent=1) + "\n")
+
+# %% ../nbs/16_cli.ipynb #0000001d
+@app.command()
 def demo(
     directory: Annotated[str, option("where the pictures and results go", "--directory")] = "moonshine-demo",
     seed: Annotated[int, option("of weights and order", "--seed")] = 0,
@@ -449,7 +471,7 @@ def costs(
     if table: print_table(table)
     else: print_costs(blocks or ["S", "G(N/8)", "G(N)", "B(2)", "BG(2,M/8)"], depth, width, latency)
 
-# %% ../nbs/16_cli.ipynb #0000001c
+# %% ../nbs/16_cli.ipynb #0000001e
 def print_costs(blocks, depth, width, latency):
     "The costs of blocks, on request with measured ones; the machine is told, for the milliseconds are its own"
     from moonshine.costs import block_costs, text_table

@@ -38,7 +38,7 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     seed: int = 0                            # initial weights, order, crops and flips
-    amp: str = "none"                        # none: float32; bf16: mixed precision; auto: bf16 if in hardware
+    amp: str = "none"                        # none: float32; bf16: mixed precision; auto: bf16 if it is faster here
     augment: bool = True                     # pad by 4, crop at random, flip half
 
     def rate(self, epoch:int) -> float:
@@ -73,17 +73,35 @@ def pick_device(name:str="auto") -> torch.device:
     return device
 
 # %% ../nbs/11_trainer.ipynb #0000000b
-def has_bf16(device:torch.device) -> bool:
-    "Whether the device multiplies bfloat16 in hardware"
-    if device.type == "cuda": return torch.cuda.is_bf16_supported(including_emulation=False)
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    checks = [getattr(torch.cpu, name, lambda: False) for name in names]
-    return device.type == "cpu" and any(check() for check in checks)
+def small_step(dtype:torch.dtype, device:torch.device) -> float:
+    "Seconds of a convolution of small maps and its gradient, the best of five"
+    random = torch.Generator().manual_seed(0)
+    x, weight = (torch.randn(*shape, generator=random).to(device, memory_format=torch.channels_last).requires_grad_()
+                 for shape in ((16, 32, 32, 32), (32, 32, 3, 3)))
+    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    times = []
+    for _ in range(6):                                      # the first one is not counted
+        start = time.perf_counter()
+        with torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
+            F.conv2d(x, weight, padding=1).float().mean().backward()
+        wait()
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
+
+@cache
+def bf16_gain(device:torch.device) -> float:
+    "How many times faster bfloat16 is than float32 on a device, measured once; 0 where it can't be used"
+    try: return small_step(torch.float32, device) / small_step(torch.bfloat16, device)
+    except (RuntimeError, TypeError): return 0.0
+
+# %% ../nbs/11_trainer.ipynb #0000000c
+def uses_bf16(recipe:Recipe, device:torch.device) -> bool:
+    "Whether a recipe computes in bfloat16 here; auto: if that is faster by a fifth at least"
+    return recipe.amp == "bf16" or recipe.amp == "auto" and bf16_gain(device) >= 1.2
 
 def precision(recipe:Recipe, device:torch.device):
     "The context in which a forward pass runs: float32, or bfloat16 where the recipe says so"
-    use = recipe.amp == "bf16" or recipe.amp == "auto" and has_bf16(device)
-    return torch.autocast(device.type, torch.bfloat16) if use else nullcontext()
+    return torch.autocast(device.type, torch.bfloat16) if uses_bf16(recipe, device) else nullcontext()
 
 # %% ../nbs/11_trainer.ipynb #0000000e
 def deterministic():
@@ -186,8 +204,9 @@ def check_finite(total, terms, epoch, seen):
 
 def optimiser_for(model:nn.Module, recipe:Recipe):
     "SGD as in the paper: momentum without Nesterov, weight decay on everything"
-    return torch.optim.SGD(
-        model.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in model.parameters())
+    return torch.optim.SGD(model.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum,
+                           weight_decay=recipe.weight_decay, fused=fused)        # fused: one call for all weights
 
 # %% ../nbs/11_trainer.ipynb #0000001a
 def train_epoch(student, teacher, data, loss, recipe, state, progress, after_step) -> dict:

@@ -10,6 +10,18 @@ from moonshine.losses import Output, kd_loss
 from moonshine.wrn import wrn
 
 
+def test_mean_squares_and_their_gradients():
+    x = torch.randn(2, 3, 4, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(MeanSquare.apply, x) and torch.autograd.gradgradcheck(MeanSquare.apply, x)
+    for kind in (torch.float32, torch.bfloat16):
+        a, b = (torch.linspace(-2, 3, 96).view(2, 3, 4, 4).to(kind).requires_grad_() for _ in range(2))
+        ours, plain = MeanSquare.apply(a), b.float().pow(2).mean(1)
+        test_eq(ours.dtype, torch.float32)
+        test_close(ours, plain, eps=1e-5)
+        for mean_square in (ours, plain): mean_square.sum().backward()
+        test_close(a.grad.float(), b.grad.float(), eps=1e-6 if kind == torch.float32 else 0.02)
+
+
 def test_attention_map_by_hand():
     activation = torch.tensor([[[[3.0, 1.0]], [[1.0, 1.0]]]])            # (1, 2, 1, 2)
     test_close(attention_map(activation), torch.tensor([[5, 1]]) / math.sqrt(26))

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from fastcore.test import test_eq, test_close, test_fail
 from moonshine import checkpoint
-from moonshine.attention import student_loss
+from moonshine.attention import Taps, activations, student_loss
 from moonshine.data import shapes
-from moonshine.losses import cross_entropy
+from moonshine.losses import Output, cross_entropy
 from moonshine.wrn import wrn
 
 
@@ -40,6 +40,16 @@ def test_impossible_recipes_are_refused():
     test_fail(lambda: check_recipe(Recipe(learning_rate=float("nan"))), contains="learning_rate is nan")
     test_fail(lambda: check_recipe(Recipe(amp="fp8")), contains="use none, bf16 or auto")
     test_eq(check_recipe(Recipe()), Recipe())
+
+
+def test_auto_takes_bf16_only_where_it_is_faster():
+    from unittest.mock import patch
+    cpu = torch.device("cpu")
+    for gain, name in ((0.3, "float32"), (1.1, "float32"), (2.5, "bfloat16"), (0.0, "float32")):
+        with patch.dict(uses_bf16.__globals__, bf16_gain=lambda device: gain):
+            assert precision_words("auto", cpu).startswith(f"{name}, chosen: bfloat16 is {gain:.2f} times")
+    test_eq([precision_words(amp, cpu) for amp in ("none", "bf16")], ["float32", "bfloat16"])
+    assert bf16_gain(cpu) > 0
 
 
 def test_devices_by_name():
@@ -89,6 +99,29 @@ def test_the_loop_is_plain_sgd():
         total = torch.nn.functional.cross_entropy(logits, y) + 1000 * attention
         optimiser.zero_grad(); total.backward(); optimiser.step()
     for a, b in zip(student.parameters(), plain.parameters()): test_close(a, b, eps=1e-5)
+
+
+def test_loss_terms_of_20_steps_agree_with_float64():
+    from copy import deepcopy
+    torch.manual_seed(0)
+    data, seen = shapes(train=160, test=8), []
+    model, teacher = wrn(10, 0.5, "G(N)"), Taps(wrn(10, 0.5).eval())
+    student, exact_teacher, loss = Taps(model), deepcopy(teacher.model).double(), student_loss(10, 3, 0.5, 1000.0)
+    def both(out, target, y):
+        total, terms = loss(out, target, y)
+        exact = deepcopy(model).double().train()
+        with torch.no_grad():
+            a, b = (Output(*activations(net, x.double())) for net, x in ((exact, given[0]), (exact_teacher, given[0])))
+            _, expected = loss(a, b, y)
+        seen.extend((terms[name].item(), expected[name].item()) for name in terms)
+        return total, terms
+    given = []
+    student.register_forward_pre_hook(lambda module, args: given.__setitem__(slice(None), args))
+    recipe = Recipe(batch_size=16, learning_rate=0.01)
+    optimiser = optimiser_for(model, recipe)
+    for epoch in range(2): train_epoch(student, teacher, data, both, recipe, optimiser, epoch, Progress(range(1), True))
+    test_eq(len(seen), 20 * 3)
+    for ours, exact in seen: assert abs(ours - exact) <= 1e-4 * abs(exact), (ours, exact)
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run():

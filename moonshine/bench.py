@@ -271,7 +271,7 @@ def our_side(case:Case, course:Course):
     progress = trainer.Progress(range(1), quiet=True)
     def turn():
         watch = Stopwatch(device)
-        if case.what == "train": trainer.train_epoch(student, teacher, data, loss, recipe, optimiser, 0, progress)
+        if case.what == "train": trainer.train_epoch(student, teacher, data, loss, recipe, trainer.State(optimiser), progress)
         elif case.what == "evaluate": trainer.evaluate(model, data, recipe)
         else: deque(data.train_batches(course.batch_size, 0, 0, device), maxlen=0)
         return watch.stop()

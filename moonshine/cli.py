@@ -7,9 +7,9 @@ __all__ = ['app', 'IMAGENET', 'DISTIL_CONSTANTS', 'option', 'number_list', 'find
            'run_training', 'leave', 'train', 'imagenet_defaults', 'check_flags', 'make_recipe', 'find_block', 'pick',
            'make_network', 'find_teacher', 'read_data', 'train_one', 'distil', 'check_distil_flags', 'distil_recipe',
            'network_of', 'read_pictures', 'normalised_by', 'teacher_of', 'train_teacher', 'start_from_torchvision',
-           'copy_fitting', 'distil_one', 'cheapen_options', 'layer_names', 'check_distil', 'print_plan', 'demo',
-           'costs', 'print_costs', 'print_table', 'lessons', 'course_folder', 'copy_course', 'jupyterlab', 'lab',
-           'main']
+           'copy_fitting', 'distil_one', 'cheapen_options', 'layer_names', 'check_distil', 'print_plan', 'bench',
+           'demo', 'costs', 'print_costs', 'print_table', 'lessons', 'course_folder', 'copy_course', 'jupyterlab',
+           'lab', 'main']
 
 # %% ../nbs/16_cli.ipynb #00000002
 import json, sys, warnings
@@ -493,7 +493,7 @@ def print_table(number):
         agree = sum(not row["note"] for row in rows)
         print(f"{name}: {agree} of {len(rows)} {what}\n{text_table(rows)}\n")
 
-# %% ../nbs/16_cli.ipynb #0000001e
+# %% ../nbs/16_cli.ipynb #00000020
 def lessons(folder) -> list:
     "The lessons in a folder, in their order"
     from pathlib import Path
@@ -524,7 +524,7 @@ def copy_course(
         elif copy.read_bytes() != lesson.read_bytes(): kept.append(lesson.name)
     return kept
 
-# %% ../nbs/16_cli.ipynb #00000021
+# %% ../nbs/16_cli.ipynb #00000023
 def jupyterlab():
     "The function that runs JupyterLab until it is stopped, given its command line"
     try: from jupyterlab.labapp import main as run_lab
@@ -554,7 +554,7 @@ def lab(
     flags = ["--no-browser"] * no_browser + ["--allow-root"] * allow_root
     run_lab([str(lessons(place)[0]), f"--port={port}", *flags])
 
-# %% ../nbs/16_cli.ipynb #00000023
+# %% ../nbs/16_cli.ipynb #00000025
 def main(arguments:list[str]|None=None) -> int:
     "Run the command line; returns the exit status, and exits with it when called as a program"
     given = sys.argv[1:] if arguments is None else arguments

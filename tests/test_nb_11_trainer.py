@@ -119,7 +119,9 @@ def test_loss_terms_of_20_steps_agree_with_float64():
     student.register_forward_pre_hook(lambda module, args: given.__setitem__(slice(None), args))
     recipe = Recipe(batch_size=16, learning_rate=0.01)
     optimiser = optimiser_for(model, recipe)
-    for epoch in range(2): train_epoch(student, teacher, data, both, recipe, optimiser, epoch, Progress(range(1), True))
+    for epoch in range(2):
+        state = State(optimiser, history=[{}] * epoch)
+        train_epoch(student, teacher, data, both, recipe, state, Progress(range(1), True))
     test_eq(len(seen), 20 * 3)
     for ours, exact in seen: assert abs(ours - exact) <= 1e-4 * abs(exact), (ours, exact)
 

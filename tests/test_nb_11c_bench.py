@@ -33,7 +33,7 @@ def test_both_loops_take_the_same_steps():
         student, optimiser = Taps(model), trainer.optimiser_for(model, recipe)
         batches = list(data.train_batches(32, 0, 0))
         if loop == "textbook": textbook_epoch(student, teacher, batches, optimiser, "cpu", 0.0, 10.0)
-        else: trainer.train_epoch(student, teacher, data, loss, recipe, optimiser, 0, trainer.Progress(range(1), True))
+        else: trainer.train_epoch(student, teacher, data, loss, recipe, trainer.State(optimiser), trainer.Progress(range(1), True))
         states.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
     test_close(*states, eps=1e-5)
 

@@ -291,12 +291,12 @@ def draw_training(data:dict) -> Figure:
     handles = figure.axes[0].get_legend_handles_labels()
     corner = dict(loc="upper right", bbox_to_anchor=(1.0, 0.93))
     if data["runs"]: figure.legend(*handles, **corner, fontsize=8, frameon=False)
-    figure.text(0.06, 0.005, f"{data['unit']}s from left to right; terms before their weight", fontsize=9)
+    figure.text(0.06, 0.015, f"{data['unit']}s from left to right; terms before their weight", fontsize=9)
     if data["parted"]:
         (_, a, b), ends = data["parted"], dict(color="black", lw=3, zorder=5, solid_capstyle="butt")
         for axes, key in zip(figure.axes, ("total", "test_error")):
             axes.plot([a["step"], b["step"]], [a[key], b[key]], **ends)
-        figure.text(0.53, 0.005, "black: total falls, error rises", fontsize=9)
+        figure.text(0.53, 0.015, "black: total falls, error rises", fontsize=9)
     return figure
 
 # %% ../nbs/15b_loss_panels.ipynb #00000022

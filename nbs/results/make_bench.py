@@ -1,0 +1,107 @@
+"""The bench on this machine, and what was tried beside it: each change alone, in turns with what it would replace.
+
+    python nbs/results/make_bench.py [--limit 20] [--pairs 5]
+
+Writes `bench.json` beside it. Nothing else should run on the machine meanwhile. About ten minutes on two cores.
+"""
+import argparse
+import json
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from moonshine import trainer
+from moonshine.attention import Taps, attention_map, student_loss
+from moonshine.bench import (CASES, Course, Stopwatch, attention_step, bench, compared, interleave, optimiser_step,
+                             plain_map, plain_sgd)
+from moonshine.data import shapes
+
+
+def folded(network):
+    "A copy of a network of S blocks in which the batch norm after a block's first convolution is part of that convolution's weights"
+    network = deepcopy(network).eval()
+    for block in network.modules():
+        if hasattr(block, "bn2"):
+            block.conv1.conv, block.bn2 = fuse_conv_bn_eval(block.conv1.conv, block.bn2), torch.nn.Identity()
+    return network
+
+
+def teacher_side(course, change=lambda network: network, mode=torch.no_grad):
+    "Forward passes of the teacher with its taps"
+    network = change(course.network("S", torch.channels_last).eval().requires_grad_(False))
+    guide, (x, _) = Taps(network), batch(course)
+    def turn():
+        watch = Stopwatch(course.device)
+        for _ in range(course.steps):
+            with mode(): guide(x)
+        return watch.stop()
+    return turn
+
+
+def step_side(course, change=lambda network: network, compiled=False, mode=torch.no_grad):
+    "AT steps of G(N); `change` is what is done to the teacher"
+    model = course.network("G(N)", torch.channels_last)
+    guide = Taps(change(course.network("S", torch.channels_last).eval().requires_grad_(False)))
+    student, loss = Taps(model), student_loss(len(course.data.classes), 3, 0.0, 1000.0)
+    optimiser, (x, y) = trainer.optimiser_for(model, trainer.Recipe()), batch(course)
+    if compiled: student, guide = torch.compile(student), torch.compile(guide)
+    def turn():
+        watch = Stopwatch(course.device)
+        for _ in range(course.steps):
+            with mode(): target = guide(x)
+            if mode is torch.inference_mode: target = deepcopy(target)     # or autograd refuses to keep it
+            total, _ = loss(student(x), target, y)
+            optimiser.zero_grad()
+            total.backward()
+            optimiser.step()
+        return watch.stop()
+    return turn
+
+
+def batch(course):
+    x, y = next(iter(course.pictures(course.batch_size).train_batches(course.batch_size, 0, 0, course.device)))
+    return x.contiguous(memory_format=torch.channels_last), y
+
+
+def tried(course, pairs):
+    "Name -> the ratio of each pair, and whether the change is in the package"
+    foreach = lambda model: torch.optim.SGD(model.parameters(), 0.1, 0.9, weight_decay=5e-4, foreach=True)
+    ours = lambda model: trainer.optimiser_for(model, trainer.Recipe())
+    small = replace(course, depth=16)          # a compiler's patience
+    return {
+        "attention maps in one pass, the maps alone": (
+            attention_step(course, plain_map), attention_step(course, attention_map), True),
+        "fused SGD, the optimiser alone": (optimiser_step(course, plain_sgd), optimiser_step(course, ours), True),
+        "foreach SGD, the optimiser alone": (optimiser_step(course, plain_sgd), optimiser_step(course, foreach), False),
+        "folded batch norm, the teacher alone": (teacher_side(course), teacher_side(course, folded), False),
+        "inference mode, the teacher alone": (
+            teacher_side(course), teacher_side(course, mode=torch.inference_mode), False),
+        "folded batch norm, in an AT step of G(N)": (step_side(course), step_side(course, folded), False),
+        "torch.compile, an AT step of G(N), WRN-16-2": (step_side(small), step_side(small, compiled=True), False),
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--limit", type=float, default=20.0)
+    parser.add_argument("--pairs", type=int, default=5)
+    args = parser.parse_args()
+    path = Path(__file__).parent / "bench.json"
+    result = bench(pairs=args.pairs, limit=args.limit)
+    names = [case.name for case in CASES] + ["time to first step"]
+    result["missing"] = [name for name in names if name not in [row["row"] for row in result["rows"]]]
+    result["tried"], course = [], Course(shapes(640, 200), torch.device("cpu"), batch_size=16)
+    for name, (before, after, kept) in tried(course, args.pairs).items():
+        before()
+        first = after()
+        row = compared(interleave(dict(before=before, after=after), args.pairs), course.batch_size)
+        result["tried"].append(dict(change=name, ratio=row["ratio"], low=min(row["ratios"]), high=max(row["ratios"]),
+                                    pairs=args.pairs, first_turn_s=round(first, 1), kept="yes" if kept else "no"))
+        print(result["tried"][-1], flush=True)
+    path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__": main()

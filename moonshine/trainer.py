@@ -66,7 +66,7 @@ def pick_device(name:str="auto") -> torch.device:
     "A device by name: auto, cpu, cuda, cuda:1, mps, ..."
     if name == "auto": name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        device = workers.own_device() if name == "cuda" else torch.device(name)
+        device = workers.own_device(name)
         torch.empty(1, device=device)
     except InputError: raise
     except Exception:
@@ -225,7 +225,8 @@ def train_epoch(student, teacher, data, loss, recipe, state, progress, after_ste
     for group in state.optimiser.param_groups: group["lr"] = recipe.rate(epoch)
     student.train()
     start = time.perf_counter() - state.seconds
-    batches = data.train_batches(recipe.batch_size, recipe.seed, epoch, device, recipe.augment, seen, workers.share())
+    order = recipe.batch_size, recipe.seed, epoch
+    batches = data.train_batches(*order, device, recipe.augment, seen, workers.share())
     for step, (x, y) in enumerate(progress.batches(batches, -(-(len(data.train) - seen) // recipe.batch_size))):
         pictures = min(recipe.batch_size, len(data.train) - state.means.count)     # of all processes
         with precision(recipe, device):
@@ -407,8 +408,8 @@ def provenance(data:Data, recipe:Recipe, device:torch.device) -> dict:
     return dict(
         when=time.strftime("%Y-%m-%d %H:%M:%S %z"), moonshine=__version__, python=platform.python_version(),
         torch=str(torch.__version__), torchvision=metadata.version("torchvision"), system=platform.platform(),
-        processor=processor(), gpu=gpu, threads=torch.get_num_threads(), processes=workers.size(), command=shlex.join(sys.argv),
-        seed=recipe.seed, commit=commit(), pictures=data.fingerprint())
+        processor=processor(), gpu=gpu, threads=torch.get_num_threads(), processes=workers.size(),
+        command=shlex.join(sys.argv), seed=recipe.seed, commit=commit(), pictures=data.fingerprint())
 
 def processor() -> str:
     "The processor's name, where the system tells"

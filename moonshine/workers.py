@@ -50,16 +50,17 @@ def joined():
     distributed.destroy_process_group()      # not after an error: that might wait for those who are gone
 
 # %% ../nbs/10b_workers.ipynb #00000009
-def own_device() -> torch.device:
-    "The GPU of this process: the first one's is cuda:0, the next one's cuda:1, ..."
-    if size() == 1: return torch.device("cuda")
-    if local_rank() >= torch.cuda.device_count():
-        raise InputError(f"{torch.cuda.device_count()} GPUs here for {os.environ.get('LOCAL_WORLD_SIZE', size())} processes; "
-                         "start as many as there are GPUs, or use --device cpu")
+def own_device(name:str) -> torch.device:
+    "The device of this name; `cuda` is cuda:0 for the first process of a machine, cuda:1 for the next, ..."
+    if size() == 1 or not name.startswith("cuda"): return torch.device(name)
+    if name != "cuda": raise InputError(f"{name} is one GPU, for {size()} processes; use --device cuda")
+    gpus, processes = torch.cuda.device_count(), os.environ.get("LOCAL_WORLD_SIZE", size())
+    if local_rank() >= gpus:
+        raise InputError(f"{processes} processes for {gpus} GPUs; start one for each GPU, or use --device cpu")
     torch.cuda.set_device(local_rank())
     return torch.device("cuda", local_rank())
 
-# %% ../nbs/10b_workers.ipynb #0000000b
+# %% ../nbs/10b_workers.ipynb #0000000c
 def share() -> slice:
     "Which pictures of each batch this process takes"
     return slice(rank(), None, size())
@@ -82,8 +83,9 @@ def together(network:nn.Module) -> nn.Module:
     "The network, its weights and buffers those of rank 0 now, and its gradients averaged from now on"
     if size() == 1: return network
     if rank(): torch.manual_seed(torch.randint(2**31, ()).item() + rank())   # dropout of its own
-    new = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters     # PyTorch 2.15 or so
-    return DistributedDataParallel(network, **{"forward_sync_buffers" if new else "broadcast_buffers": False})
+    names = inspect.signature(DistributedDataParallel).parameters
+    no_sync = "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"   # new, old name
+    return DistributedDataParallel(network, **{no_sync: False})
 
 @torch.no_grad()
 def same_buffers(network:nn.Module):
@@ -105,9 +107,10 @@ def means(
 ) -> dict:
     "Means over the pictures of all processes"
     if size() == 1: return values
-    return total({name: value.double() * (counted(pictures) / pictures) for name, value in values.items()})
+    sums = total({name: value.double() * counted(pictures) for name, value in values.items()})
+    return {name: value / pictures for name, value in sums.items()}
 
-# %% ../nbs/10b_workers.ipynb #00000013
+# %% ../nbs/10b_workers.ipynb #00000014
 def agreed(signal:int|None) -> int|None:
     "The signal that this process has noted or, if it has noted none, another one's"
     if size() == 1: return signal
@@ -115,7 +118,7 @@ def agreed(signal:int|None) -> int|None:
     distributed.all_reduce(number, distributed.ReduceOp.MAX)
     return number.item() or None
 
-# %% ../nbs/10b_workers.ipynb #00000015
+# %% ../nbs/10b_workers.ipynb #00000016
 def from_first(work):
     "What `work()` gives in rank 0, where alone it is done, in every process; or its `InputError`"
     if size() == 1: return work()
@@ -134,7 +137,7 @@ def first_within(context):
         from_first(lambda: stack.enter_context(context) and None)
         yield
 
-# %% ../nbs/10b_workers.ipynb #00000017
+# %% ../nbs/10b_workers.ipynb #0000001a
 def first_to_say(message:str) -> bool:
     "Whether no other process has said this yet"
     if not started_together(): return True

@@ -149,7 +149,8 @@ def evaluate(model:nn.Module, data:Data, recipe:Recipe=Recipe(), after_batch=lam
         means.add(scores, workers.counted(min(left, data.test_batch)))
         left -= data.test_batch
         after_batch()
-    return Means(workers.total(means.sums), len(data.test)).means()
+    means.sums, means.count = workers.total(means.sums), len(data.test)      # over all processes
+    return means.means()
 
 # %% ../nbs/11_trainer.ipynb #00000016
 class Progress:

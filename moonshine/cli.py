@@ -12,7 +12,7 @@ __all__ = ['app', 'IMAGENET', 'DISTIL_CONSTANTS', 'option', 'number_list', 'find
            'lab', 'main', 'one_of_several', 'first_to_say']
 
 # %% ../nbs/16_cli.ipynb #00000002
-import json, os, sys, warnings
+import json, os, sys, traceback, warnings
 from contextlib import ExitStack, redirect_stdout
 from typing import Annotated, Optional
 
@@ -572,7 +572,9 @@ def _run(given):
     except OSError as error: return _complain(f"{error.filename or 'a file'}: {error.strerror or error}")
     except KeyboardInterrupt: return 130
     except Exception as error:
-        if not hasattr(error, "format_message"): raise
+        if not hasattr(error, "format_message"):
+            traceback.clear_frames(error.__traceback__)    # ends the workers of a stream, for which Python would wait
+            raise
         return _complain(error.format_message())
 
 def _complain(message):

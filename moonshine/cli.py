@@ -9,10 +9,11 @@ __all__ = ['app', 'IMAGENET', 'DISTIL_CONSTANTS', 'option', 'number_list', 'find
            'network_of', 'read_pictures', 'normalised_by', 'teacher_of', 'train_teacher', 'start_from_torchvision',
            'copy_fitting', 'distil_one', 'cheapen_options', 'layer_names', 'check_distil', 'print_plan', 'bench',
            'demo', 'costs', 'print_costs', 'print_table', 'lessons', 'course_folder', 'copy_course', 'jupyterlab',
-           'lab', 'main']
+           'lab', 'main', 'one_of_several', 'first_to_say']
 
 # %% ../nbs/16_cli.ipynb #00000002
-import json, sys, warnings
+import json, os, sys, traceback, warnings
+from contextlib import ExitStack, redirect_stdout
 from typing import Annotated, Optional
 
 import typer
@@ -559,20 +560,42 @@ def main(arguments:list[str]|None=None) -> int:
     "Run the command line; returns the exit status, and exits with it when called as a program"
     given = sys.argv[1:] if arguments is None else arguments
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *where: print(f"moonshine: note: {message}", file=sys.stderr)
+        warnings.showwarning = lambda message, *where: _say(f"note: {message}")
         status = _run(given)
     if arguments is None: sys.exit(status)
     return status
 
 def _run(given):
-    try: return app(given or ["--help"], standalone_mode=False) or 0
+    try:
+        with one_of_several(): return app(given or ["--help"], standalone_mode=False) or 0
     except InputError as error: return _complain(error)
     except OSError as error: return _complain(f"{error.filename or 'a file'}: {error.strerror or error}")
     except KeyboardInterrupt: return 130
     except Exception as error:
-        if not hasattr(error, "format_message"): raise
+        if not hasattr(error, "format_message"):
+            traceback.clear_frames(error.__traceback__)    # ends the workers of a stream, for which Python would wait
+            raise
         return _complain(error.format_message())
 
 def _complain(message):
-    print("moonshine: " + " ".join(str(message).split()), file=sys.stderr)
+    _say(" ".join(str(message).split()))
     return 2
+
+def _say(line):
+    if first_to_say(line): print(f"moonshine: {line}", file=sys.stderr, flush=True)
+
+# %% ../nbs/16_cli.ipynb #00000027
+def one_of_several():
+    "A context: this process works with those that `torchrun` started with it, and is silent if it is not the first"
+    context = ExitStack()
+    if "RANK" in os.environ:
+        from moonshine import workers
+        context.enter_context(workers.joined())
+        if workers.rank(): context.enter_context(redirect_stdout(context.enter_context(open(os.devnull, "w"))))
+    return context
+
+def first_to_say(line):
+    "Whether this is not yet said by another process"
+    if "RANK" not in os.environ: return True
+    from moonshine import workers
+    return workers.first_to_say(line)

@@ -6,7 +6,7 @@
 __all__ = ['Recipe', 'check_recipe', 'pick_device', 'small_step', 'bf16_gain', 'uses_bf16', 'precision', 'precision_words',
            'deterministic', 'Means', 'errors', 'evaluate', 'Progress', 'State', 'random_state', 'set_random_state',
            'check_finite', 'optimiser_for', 'train_epoch', 'fit', 'epoch_line', 'best_and_last', 'Run', 'board',
-           'StopSignals', 'Stopped', 'Keeper', 'provenance', 'processor', 'commit', 'resume', 'train']
+           'StopSignals', 'Stopped', 'Keeper', 'provenance', 'processor', 'commit', 'resume', 'begin', 'train']
 
 # %% ../nbs/11_trainer.ipynb #00000002
 import json, os, platform, shlex, signal, subprocess, sys, threading, time, warnings
@@ -21,7 +21,7 @@ from fastprogress.fastprogress import IN_NOTEBOOK, master_bar, progress_bar
 from torch import nn
 from torch.nn import functional as F
 
-from . import __version__, checkpoint
+from . import __version__, checkpoint, workers
 from .attention import Taps, compared_layers
 from .data import Data
 from .errors import InputError
@@ -64,10 +64,11 @@ def check_recipe(recipe:Recipe) -> Recipe:
 # %% ../nbs/11_trainer.ipynb #0000000a
 def pick_device(name:str="auto") -> torch.device:
     "A device by name: auto, cpu, cuda, cuda:1, mps, ..."
-    if name == "auto": return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "auto": name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device(name)
+        device = workers.own_device(name)
         torch.empty(1, device=device)
+    except InputError: raise
     except Exception:
         others = f", or cuda:0 to cuda:{torch.cuda.device_count() - 1}" if torch.cuda.is_available() else ""
         raise InputError(f"device {name!r} isn't there; use auto or cpu{others}") from None
@@ -139,12 +140,16 @@ def errors(logits:torch.Tensor, labels:torch.Tensor, prefix:str) -> dict:
 @torch.no_grad()
 def evaluate(model:nn.Module, data:Data, recipe:Recipe=Recipe(), after_batch=lambda: None) -> dict:
     "Loss and errors (percent) on the test pictures"
-    device, means = next(model.parameters()).device, Means()
+    device, means, left = next(model.parameters()).device, Means(), len(data.test)
+    workers.same_buffers(model)
     model.eval()
-    for x, y in data.test_batches(device=device):
+    for x, y in data.test_batches(data.test_batch, device, workers.share()):
         with precision(recipe, device): logits = model(x).float()
-        means.add(dict(test_loss=F.cross_entropy(logits, y), **errors(logits, y, "test")), len(y))
+        scores = dict(test_loss=F.cross_entropy(logits, y), **errors(logits, y, "test"))
+        means.add(scores, workers.counted(min(left, data.test_batch)))
+        left -= data.test_batch
         after_batch()
+    means.sums, means.count = workers.total(means.sums), len(data.test)      # over all processes
     return means.means()
 
 # %% ../nbs/11_trainer.ipynb #00000016
@@ -221,20 +226,23 @@ def train_epoch(student, teacher, data, loss, recipe, state, progress, after_ste
     for group in state.optimiser.param_groups: group["lr"] = recipe.rate(epoch)
     student.train()
     start = time.perf_counter() - state.seconds
-    batches = data.train_batches(recipe.batch_size, recipe.seed, epoch, device, recipe.augment, skip=seen)
+    order = recipe.batch_size, recipe.seed, epoch
+    batches = data.train_batches(*order, device, recipe.augment, seen, workers.share())
     for step, (x, y) in enumerate(progress.batches(batches, -(-(len(data.train) - seen) // recipe.batch_size))):
+        pictures = min(recipe.batch_size, len(data.train) - state.means.count)     # of all processes
         with precision(recipe, device):
             with torch.no_grad(): target = teacher(x) if teacher else None
             out = student(x)
             total, terms = loss(out, target, y)
-        check_finite(total, terms, epoch, state.means.count)
+        means = workers.means(dict(train_loss=total, **terms, **errors(out.logits, y, "train")), pictures)
+        terms = {name: means[name] for name in terms}
+        check_finite(means["train_loss"], terms, epoch, state.means.count)
         state.optimiser.zero_grad()
-        total.backward()
+        workers.weighed(total, pictures).backward()
         state.optimiser.step()
-        wrong = errors(out.logits, y, "train")
-        state.means.add(dict(train_loss=total, **terms, **wrong), len(y))
+        state.means.add(means, pictures)
         state.seconds = time.perf_counter() - start
-        if step % 10 == 0: progress.comment(dict(**terms, error=wrong["train_error"]))
+        if step % 10 == 0: progress.comment(dict(**terms, error=means["train_error"]))
         after_step(state)
     return state.means.means()
 
@@ -252,10 +260,10 @@ def fit(
 ) -> list[dict]:
     "Train to the recipe's last epoch; returns the history, a dict an epoch. Ctrl-C ends early with what it has"
     ours, theirs = compared_layers(model, teacher) if loss.needs("activations") else ([], [])
-    student, guide = Taps(model, ours), Taps(teacher.eval(), theirs) if loss.needs("teacher") else None
-    model.to(memory_format=torch.channels_last)
+    tapped, guide = Taps(model, ours), Taps(teacher.eval(), theirs) if loss.needs("teacher") else None
+    student = workers.together(tapped.to(memory_format=torch.channels_last))
     state = state or State(optimiser_for(model, recipe))
-    progress = Progress(range(len(state.history), recipe.epochs), quiet)
+    progress = Progress(range(len(state.history), recipe.epochs), quiet or workers.rank() > 0)
     try:
         for epoch in progress.epochs:
             means = train_epoch(student, guide, data, loss, recipe, state, progress, after_step)
@@ -269,7 +277,7 @@ def fit(
         finished = len(state.history)
         progress.line(str(why) or f"stopped in epoch {finished + 1}; {finished} finished")
     finally:
-        for taps in (student, guide): taps and taps.remove()
+        for taps in (tapped, guide): taps and taps.remove()
     return state.history
 
 # %% ../nbs/11_trainer.ipynb #0000001e
@@ -381,9 +389,10 @@ class Keeper:
     def after_step(self, state):
         self.at += 1
         due = self.at >= self.every if self.every else self.clock() - self.start >= self.seconds
-        asked = self.stop.signal
+        asked = workers.agreed(self.stop.signal)
         if due or asked: self.now(state)
         if asked:
+            asked = self.stop.signal = signal.Signals(asked)
             raise Stopped(f"stopped in epoch {len(state.history) + 1} after {state.means.count} pictures by "
                           f"{asked.name}; saved, --resume goes on from there")
 
@@ -400,8 +409,8 @@ def provenance(data:Data, recipe:Recipe, device:torch.device) -> dict:
     return dict(
         when=time.strftime("%Y-%m-%d %H:%M:%S %z"), moonshine=__version__, python=platform.python_version(),
         torch=str(torch.__version__), torchvision=metadata.version("torchvision"), system=platform.platform(),
-        processor=processor(), gpu=gpu, threads=torch.get_num_threads(), command=shlex.join(sys.argv),
-        seed=recipe.seed, commit=commit(), pictures=data.fingerprint())
+        processor=processor(), gpu=gpu, threads=torch.get_num_threads(), processes=workers.size(),
+        command=shlex.join(sys.argv), seed=recipe.seed, commit=commit(), pictures=data.fingerprint())
 
 def processor() -> str:
     "The processor's name, where the system tells"
@@ -418,8 +427,8 @@ def commit(folder:Path=Path(checkpoint.__file__).parent.parent) -> str|None:
     except (OSError, subprocess.SubprocessError): return None
 
 # %% ../nbs/11_trainer.ipynb #00000030
-def resume(run:Run, model:nn.Module, recipe:Recipe, data:Data):
-    "Put a saved run's weights into `model`: (its state, its `starts`), ready to go on"
+def resume(run:Run, model:nn.Module, recipe:Recipe, data:Data) -> dict:
+    "Put a saved run's weights into `model`; returns what else the checkpoint holds"
     info = checkpoint.describe(run.checkpoint)
     odd = [f"{key} {info.get(key)}, not {value}" for key, value in model.spec.items() if info.get(key) != value]
     if odd:
@@ -434,8 +443,15 @@ def resume(run:Run, model:nn.Module, recipe:Recipe, data:Data):
                          f"resume with --seed {seed}")
     if starts and starts[0]["pictures"] != data.fingerprint():
         warnings.warn(f"the pictures of {data.name} are not those that {run.name} began with")
-    checkpoint.fill(model, info["net"], run.checkpoint)
-    return State(optimiser_for(model, recipe)).restore(info), starts
+    checkpoint.fill(model, info.pop("net"), run.checkpoint)
+    return info
+
+def begin(run:Run, model:nn.Module, recipe:Recipe, data:Data, go_on:bool) -> tuple:
+    "Open the files of a run: (what its checkpoint holds, or {} for a new run; its `starts`, with this one)"
+    run.tidy()
+    saved = resume(run, model, recipe, data) if go_on and run.begun() else run.start() or {}
+    if saved.get("history"): run.write_history(saved["history"])
+    return saved, [*saved.get("starts", []), provenance(data, recipe, next(model.parameters()).device)]
 
 # %% ../nbs/11_trainer.ipynb #00000031
 def train(
@@ -453,18 +469,15 @@ def train(
     **info,                         # kept in the checkpoint, besides recipe, classes and normalisation
 ) -> list[dict]:
     "A named run: `fit`, saved as it goes, whatever ends it"
-    run, state, starts = Run(name, directory), None, []
-    with run.lock:
-        run.tidy()
-        if go_on and run.begun(): state, starts = resume(run, model, recipe, data)
-        else: run.start()
-        state = state or State(optimiser_for(model, recipe))
-        if state.history: run.write_history(state.history)
-        kept = dict(recipe=asdict(recipe), data=data.name, classes=list(data.classes),
-                    normalisation=data.normalisation(), torch=str(torch.__version__), **info,
-                    starts=[*starts, provenance(data, recipe, next(model.parameters()).device)])
-        keeper = Keeper(lambda state: run.save(model, state, **kept), save_every, stop)
-        scalars = board(run, len(state.history))
+    run, state = Run(name, directory), State(optimiser_for(model, recipe))
+    with workers.first_within(run.lock):
+        saved, starts = workers.from_first(lambda: begin(run, model, recipe, data, go_on))
+        if saved: state.restore(saved)
+        kept = dict(recipe=asdict(recipe), data=data.name, classes=list(data.classes), starts=starts,
+                    normalisation=data.normalisation(), torch=str(torch.__version__), **info)
+        first = workers.rank() == 0                              # it writes the files
+        keeper = Keeper(lambda state: first and run.save(model, state, **kept), save_every, stop)
+        scalars = board(run, len(state.history)) if first else lambda row: None
         def after_epoch(state):
             keeper.now(state)
             scalars(state.history[-1])

@@ -12,6 +12,14 @@ from PIL import Image
 from fastcore.test import test_eq, test_close, test_fail, test_ne
 
 
+def test_shares_make_up_the_batch():
+    batch = [3, 1, 4, 5, 9]
+    for size in (1, 2, 3, 5):
+        shares = [take(batch, slice(k, None, size)) for k in range(size)]
+        test_eq(sorted(sum(shares, [])), sorted(batch))
+    test_eq([take(torch.arange(7, 9), slice(k, None, 4)).tolist() for k in range(4)], [[7], [8], [7], [7]])
+
+
 def test_colour_statistics_by_hand():
     images = torch.randint(0, 256, (20, 3, 8, 8), dtype=torch.uint8)
     mean, std = colour_statistics(images)
@@ -124,6 +132,18 @@ def test_an_epoch_follows_from_seed_and_epoch():
     test_eq(list(data.train_batches(32, 0, 3, skip=70)), [])
 
 
+def test_shares_are_the_rows_of_the_whole_batch():
+    data = shapes(train=34, test=30)
+    train = lambda share: data.train_batches(16, 0, 3, share=share)
+    test = lambda share: data.test_batches(14, share=share)
+    for batches in (train, test):
+        shares = zip(*(batches(slice(k, None, 3)) for k in range(3)))
+        for (x, y), parts in zip(batches(slice(None)), shares, strict=True):
+            for k, (mine, labels) in enumerate(parts):
+                rows = list(range(k, len(y), 3)) or [0]
+                test_eq(mine, x[rows]); test_eq(labels, y[rows])
+
+
 def test_a_fingerprint_changes_with_any_pixel_or_label():
     data = shapes(train=20, test=10)
     test_eq((data.fingerprint(), len(data.fingerprint())), (shapes(train=20, test=10).fingerprint(), 16))
@@ -180,6 +200,7 @@ def test_pictures_of_odd_sizes_are_streamed():
         test_eq(torch.rand(1), before)                                       # the global generator was not touched
         (x, y), (x2, y2) = data.train_batches(4, 0, 3, skip=4)               # the epoch goes on after its first batch
         for mine, theirs in zip((x, y, x2, y2), (*first[1], *first[2])): test_eq(mine, theirs)
+        for (x, y), (odd, _) in zip(first, data.train_batches(4, 0, 3, share=slice(1, None, 2))): test_eq(odd, x[1::2])
         was = data.fingerprint()
         Path(root, "train", "cat", "0.png").write_bytes(b"shorter")
         test_ne(data.fingerprint(), was)

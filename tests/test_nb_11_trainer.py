@@ -23,6 +23,8 @@ class Notice:
     def signal(self):
         self.steps -= 1
         return signal.SIGTERM if self.steps < 0 else None
+    @signal.setter
+    def signal(self, number): pass
 
 def without_times(history):
     return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in history]

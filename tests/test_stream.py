@@ -3,6 +3,8 @@ import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -88,6 +90,14 @@ def test_workers_go_on_when_the_run_is_asked_to_stop(photos):
         for number in (signal.SIGINT, signal.SIGTERM):
             os.kill(worker.pid, number)
     assert equal([*first, *batches], list(imagenet(photos, 32, 0).train_batches(1, 0, 0)))
+
+
+def test_a_bug_ends_the_command_and_its_workers(photos):
+    """Workers that don't listen to SIGTERM must not keep Python from ending when something is raised that nobody foresaw."""
+    code = "from moonshine import cli, trainer; trainer.errors = lambda *arguments: 1 / 0; cli.main()"
+    words = "train imagenet teacher --network wrn --wrn_depth 10 --image_size 32 --batch_size 2 --device cpu --data_dir".split()
+    done = subprocess.run([sys.executable, "-c", code, *words, photos, "--checkpoint_dir", photos / "run"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and done.stderr.rstrip().endswith("ZeroDivisionError: division by zero"), done.stderr
 
 
 def test_classes_of_both_parts_must_agree(photos):

@@ -1,6 +1,6 @@
 """The bench on this machine, and what was tried beside it: each change alone, in turns with what it would replace.
 
-    python nbs/results/make_bench.py [--limit 20] [--pairs 5]
+    python nbs/results/make_bench.py [--limit 20] [--pairs 5] [--only tried]
 
 Writes `bench.json` beside it. Nothing else should run on the machine meanwhile. About ten minutes on two cores.
 """
@@ -15,8 +15,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from moonshine import trainer
 from moonshine.attention import Taps, attention_map, student_loss
-from moonshine.bench import (CASES, Course, Stopwatch, attention_step, bench, compared, interleave, optimiser_step,
-                             plain_map, plain_sgd)
+from moonshine.bench import (CASES, Case, Course, Stopwatch, attention_step, bench, compared, interleave, measure,
+                             optimiser_step, plain_map, plain_sgd)
 from moonshine.data import shapes
 
 
@@ -88,16 +88,21 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--limit", type=float, default=20.0)
     parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--only", choices=["tried"], help="keep the bench that is there, try the changes again")
     args = parser.parse_args()
     path = Path(__file__).parent / "bench.json"
-    result = bench(pairs=args.pairs, limit=args.limit)
+    result = json.loads(path.read_text()) if args.only else bench(pairs=args.pairs, limit=args.limit)
     names = [case.name for case in CASES] + ["time to first step"]
     result["missing"] = [name for name in names if name not in [row["row"] for row in result["rows"]]]
-    result["tried"], course = [], Course(shapes(640, 200), torch.device("cpu"), batch_size=16)
+    peaks = result["mult_adds_per_second"]
+    small = Course(shapes(1280, 200), torch.device("cpu"), depth=16, width=1, steps=4)
+    result["small"] = measure(Case("teacher step, WRN-16-1"), small, args.pairs, peaks)
+    print(result["small"], flush=True)
+    result["tried"], course = [], Course(shapes(640, 200), torch.device("cpu"), batch_size=16, steps=4)
     for name, (before, after, kept) in tried(course, args.pairs).items():
         before()
         first = after()
-        row = compared(interleave(dict(before=before, after=after), args.pairs), course.batch_size)
+        row = compared(interleave(dict(before=before, after=after), args.pairs), course.batch_size * course.steps)
         result["tried"].append(dict(change=name, ratio=row["ratio"], low=min(row["ratios"]), high=max(row["ratios"]),
                                     pairs=args.pairs, first_turn_s=round(first, 1), kept="yes" if kept else "no"))
         print(result["tried"][-1], flush=True)

@@ -293,7 +293,7 @@ def best_and_last(history:list[dict]) -> str:
     return (f"test error: last epoch {history[-1]['test_error']:.2f} %, best {best['test_error']:.2f} % "
             f"(epoch {best['epoch']}, chosen on the test set)")
 
-# %% ../nbs/11_trainer.ipynb #00000026
+# %% ../nbs/11_trainer.ipynb #00000029
 class Run:
     "The files of one named run"
     def __init__(self, name:str, directory:"str|Path"="checkpoints"):
@@ -326,7 +326,7 @@ class Run:
         lines = "".join(json.dumps(row) + "\n" for row in history)
         checkpoint.write_whole(self.history, lambda file: file.write(lines.encode()))
 
-# %% ../nbs/11_trainer.ipynb #00000027
+# %% ../nbs/11_trainer.ipynb #0000002a
 def board(run:Run, epochs_done:int):
     "A function that writes the released scalars to TensorBoard if it is installed, else one that does nothing"
     try: from torch.utils.tensorboard import SummaryWriter
@@ -346,7 +346,7 @@ def board(run:Run, epochs_done:int):
         except OSError as error: warnings.warn(f"TensorBoard misses epoch {row['epoch']}: {error}")
     return write
 
-# %% ../nbs/11_trainer.ipynb #00000029
+# %% ../nbs/11_trainer.ipynb #0000002c
 class StopSignals:
     "Within `with`, SIGTERM and Ctrl-C are noted in `signal` and end nothing; a second one does"
     signal = None
@@ -369,7 +369,7 @@ class StopSignals:
 class Stopped(KeyboardInterrupt):
     "The run was asked to stop, and has been saved"
 
-# %% ../nbs/11_trainer.ipynb #0000002a
+# %% ../nbs/11_trainer.ipynb #0000002d
 class Keeper:
     "Saves a run when it is time, and stops it when it was asked to"
     def __init__(
@@ -402,7 +402,7 @@ class Keeper:
         self.begin()
         self.saved = where
 
-# %% ../nbs/11_trainer.ipynb #0000002e
+# %% ../nbs/11_trainer.ipynb #00000031
 def provenance(data:Data, recipe:Recipe, device:torch.device) -> dict:
     "What a run is made with: versions, machine, command, seed, commit of the checkout, fingerprint of the pictures"
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
@@ -426,9 +426,9 @@ def commit(folder:Path=Path(checkpoint.__file__).parent.parent) -> str|None:
                                capture_output=True, text=True, timeout=20, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError): return None
 
-# %% ../nbs/11_trainer.ipynb #00000030
-def resume(run:Run, model:nn.Module, recipe:Recipe, data:Data) -> dict:
-    "Put a saved run's weights into `model`; returns what else the checkpoint holds"
+# %% ../nbs/11_trainer.ipynb #00000033
+def resume(run:Run, model:nn.Module, recipe:Recipe, data:Data):
+    "Put a saved run's weights into `model`: (its state, its `starts`), ready to go on"
     info = checkpoint.describe(run.checkpoint)
     odd = [f"{key} {info.get(key)}, not {value}" for key, value in model.spec.items() if info.get(key) != value]
     if odd:
@@ -453,7 +453,7 @@ def begin(run:Run, model:nn.Module, recipe:Recipe, data:Data, go_on:bool) -> tup
     if saved.get("history"): run.write_history(saved["history"])
     return saved, [*saved.get("starts", []), provenance(data, recipe, next(model.parameters()).device)]
 
-# %% ../nbs/11_trainer.ipynb #00000031
+# %% ../nbs/11_trainer.ipynb #00000034
 def train(
     model:nn.Module,
     data:Data,

@@ -1,0 +1,103 @@
+"""Is bfloat16 worse than float32? A teacher and an attention-transfer student in either precision, over several seeds.
+
+    python nbs/results/make_precision.py [PICTURES]
+
+Five seeds on drawn shapes; then, if PICTURES is a folder with train/CLASS/ and test/CLASS/, three seeds on the first
+pictures of each of its classes. A student learns from the teacher of its own seed and precision. Writes
+`precision.json` beside this file after every run; runs that are in it already are not made again, so that it can be
+stopped and started. Figures of another machine or setting are not mixed in: move the old file away first.
+"""
+import json
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from moonshine.attention import student_loss
+from moonshine.bench import machine
+from moonshine.checkpoint import write_whole
+from moonshine.data import Data, Pictures, colour_statistics, folder, shapes
+from moonshine.demo import STUDENT, TEACHER, network
+from moonshine.trainer import Recipe, evaluate, fit, precision_words
+
+OUT = Path(__file__).with_name("precision.json")
+TRAIN, TEST = 1500, 1000                       # pictures, as many of each class
+RECIPE = Recipe(epochs=6, batch_size=25, epoch_step=(3, 5), augment=False)
+STUDENT_LOSS = dict(beta=1000.0)
+PRECISIONS = dict(float32="none", bfloat16="bf16")             # name -> the recipe's `amp`
+SEEDS = dict(shapes=5, folder=3)
+
+
+def first_of_each(pictures, count) -> Pictures:
+    """The first pictures of each class, `count` in all."""
+    classes = pictures.labels.unique()
+    places = torch.cat([(pictures.labels == label).nonzero()[:count // len(classes), 0] for label in classes])
+    return Pictures(pictures.images[places], pictures.labels[places])
+
+
+def few(data) -> Data:
+    """The first pictures of each class, normalised by their own colours."""
+    train, test = first_of_each(data.train, TRAIN), first_of_each(data.test, TEST)
+    return Data("folder", train, test, data.classes, *colour_statistics(train.images))
+
+
+def settings() -> dict:
+    """All that the figures depend on, but for the pictures."""
+    return dict(teacher=TEACHER, student=STUDENT, student_loss=STUDENT_LOSS, recipe=json.loads(json.dumps(asdict(RECIPE))),
+                train=TRAIN, test=TEST, seconds="processor time of the training, all threads",
+                machine=machine(torch.device("cpu")))
+
+
+def read() -> dict:
+    """What is there of these settings."""
+    now = settings()
+    if not OUT.exists():
+        return dict(now, auto=precision_words("auto", torch.device("cpu")), pictures={}, runs=[])
+    before = json.loads(OUT.read_text())
+    if odd := [name for name, value in now.items() if before.get(name) != value]:
+        sys.exit(f"{OUT.name} was made with another {', '.join(odd)}; move it away to begin anew")
+    return before
+
+
+def train_one(spec, data, seed, recipe, loss, teacher=None) -> tuple:
+    """A trained network, and of it: the test error after the last epoch in percent, the seconds of the training."""
+    model, hardly_tested = network(spec, seed), replace(data, test=first_of_each(data.test, len(data.classes)))
+    start = time.process_time()                # other programs run at the same time; the clock would count them
+    fit(model, hardly_tested, loss, recipe, teacher, quiet=True)
+    seconds = round(time.process_time() - start, 2)
+    return model, dict(error=evaluate(model, data, recipe)["test_error"], seconds=seconds)
+
+
+def run(data, seed, name) -> dict:
+    """Teacher and student of one seed in one precision."""
+    recipe = replace(RECIPE, seed=seed, amp=PRECISIONS[name])
+    count = len(data.classes)
+    teacher, of_teacher = train_one(TEACHER, data, seed, recipe, student_loss(count, 3))
+    _, of_student = train_one(STUDENT, data, seed, recipe, student_loss(count, 3, **STUDENT_LOSS), teacher)
+    return dict(data=data.name, seed=seed, epochs=recipe.epochs, precision=name, teacher=of_teacher, student=of_student)
+
+
+def add_runs(results, data) -> None:
+    """Make the runs of one data set that are not there yet, and write after each."""
+    if results["pictures"].setdefault(data.name, data.fingerprint()) != data.fingerprint():
+        sys.exit(f"{OUT.name} was made with other pictures ({data.name}); move it away to begin anew")
+    done = {(row["data"], row["seed"], row["precision"]) for row in results["runs"]}
+    for seed in range(SEEDS[data.name]):
+        for name in PRECISIONS:
+            if (data.name, seed, name) not in done:
+                results["runs"].append(run(data, seed, name))
+                write_whole(OUT, lambda file: file.write((json.dumps(results, indent=1) + "\n").encode()))
+                print(results["runs"][-1], flush=True)
+
+
+def main(pictures=None):
+    results = read()
+    add_runs(results, shapes(TRAIN, TEST))
+    if pictures:
+        add_runs(results, few(folder(pictures)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -427,8 +427,8 @@ def commit(folder:Path=Path(checkpoint.__file__).parent.parent) -> str|None:
     except (OSError, subprocess.SubprocessError): return None
 
 # %% ../nbs/11_trainer.ipynb #00000033
-def resume(run:Run, model:nn.Module, recipe:Recipe, data:Data):
-    "Put a saved run's weights into `model`: (its state, its `starts`), ready to go on"
+def resume(run:Run, model:nn.Module, recipe:Recipe, data:Data) -> dict:
+    "Put a saved run's weights into `model`; returns what else the checkpoint holds"
     info = checkpoint.describe(run.checkpoint)
     odd = [f"{key} {info.get(key)}, not {value}" for key, value in model.spec.items() if info.get(key) != value]
     if odd:

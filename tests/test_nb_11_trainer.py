@@ -35,7 +35,8 @@ def twenty_steps(amp):
         found.extend([terms[name].item(), same[name].item(), expected[name].item()] for name in terms)
         return total, terms
     for epoch in range(2):
-        train_epoch(student, guide, data, watched, recipe, State(optimiser, history=[{}] * epoch), Progress(range(1), True))
+        state = State(optimiser, history=[{}] * epoch)
+        train_epoch(student, guide, data, watched, recipe, state, Progress(range(1), True))
     return found
 
 

@@ -3,9 +3,9 @@
     python nbs/results/make_precision.py [PICTURES]
 
 Five seeds on drawn shapes; then, if PICTURES is a folder with train/CLASS/ and test/CLASS/, three seeds on the first
-pictures of each of its classes. A student learns from the teacher of its own seed and precision. Writes
-`precision.json` beside this file after every run; runs that are in it already are not made again, so that it can be
-stopped and started. Figures of another machine or setting are not mixed in: move the old file away first.
+pictures of each of its classes. Networks and recipe are those of `moonshine demo`; a student learns from the teacher of
+its own seed and precision. Writes `precision.json` beside this file after every run; runs that are in it already are
+not made again, so it can be stopped and started. It doesn't mix in another machine or setting: move the old file first.
 """
 import json
 import sys
@@ -19,12 +19,11 @@ from moonshine.attention import student_loss
 from moonshine.bench import machine
 from moonshine.checkpoint import write_whole
 from moonshine.data import Data, Pictures, colour_statistics, folder, shapes
-from moonshine.demo import STUDENT, TEACHER, network
-from moonshine.trainer import Recipe, evaluate, fit, precision_words
+from moonshine.demo import RECIPE, STUDENT, TEACHER, network
+from moonshine.trainer import evaluate, fit, precision_words
 
 OUT = Path(__file__).with_name("precision.json")
-TRAIN, TEST = 1500, 1000                       # pictures, as many of each class
-RECIPE = Recipe(epochs=6, batch_size=25, epoch_step=(3, 5), augment=False)
+TRAIN, TEST = dict(shapes=2000, folder=1500), 1000             # pictures, as many of each class
 STUDENT_LOSS = dict(beta=1000.0)
 PRECISIONS = dict(float32="none", bfloat16="bf16")             # name -> the recipe's `amp`
 SEEDS = dict(shapes=5, folder=3)
@@ -39,15 +38,15 @@ def first_of_each(pictures, count) -> Pictures:
 
 def few(data) -> Data:
     """The first pictures of each class, normalised by their own colours."""
-    train, test = first_of_each(data.train, TRAIN), first_of_each(data.test, TEST)
+    train, test = first_of_each(data.train, TRAIN["folder"]), first_of_each(data.test, TEST)
     return Data("folder", train, test, data.classes, *colour_statistics(train.images))
 
 
 def settings() -> dict:
     """All that the figures depend on, but for the pictures."""
-    return dict(teacher=TEACHER, student=STUDENT, student_loss=STUDENT_LOSS, recipe=json.loads(json.dumps(asdict(RECIPE))),
-                train=TRAIN, test=TEST, seconds="processor time of the training, all threads",
-                machine=machine(torch.device("cpu")))
+    recipe = json.loads(json.dumps(asdict(RECIPE)))              # tuples become lists, as in the file
+    return dict(teacher=TEACHER, student=STUDENT, student_loss=STUDENT_LOSS, recipe=recipe, train=TRAIN, test=TEST,
+                seconds="processor time of the training, all threads", machine=machine(torch.device("cpu")))
 
 
 def read() -> dict:
@@ -67,7 +66,7 @@ def train_one(spec, data, seed, recipe, loss, teacher=None) -> tuple:
     start = time.process_time()                # other programs run at the same time; the clock would count them
     fit(model, hardly_tested, loss, recipe, teacher, quiet=True)
     seconds = round(time.process_time() - start, 2)
-    return model, dict(error=evaluate(model, data, recipe)["test_error"], seconds=seconds)
+    return model, dict(error=round(evaluate(model, data, recipe)["test_error"], 2), seconds=seconds)
 
 
 def run(data, seed, name) -> dict:
@@ -76,7 +75,8 @@ def run(data, seed, name) -> dict:
     count = len(data.classes)
     teacher, of_teacher = train_one(TEACHER, data, seed, recipe, student_loss(count, 3))
     _, of_student = train_one(STUDENT, data, seed, recipe, student_loss(count, 3, **STUDENT_LOSS), teacher)
-    return dict(data=data.name, seed=seed, epochs=recipe.epochs, precision=name, teacher=of_teacher, student=of_student)
+    what = dict(data=data.name, seed=seed, epochs=recipe.epochs, precision=name)
+    return dict(what, teacher=of_teacher, student=of_student)
 
 
 def add_runs(results, data) -> None:
@@ -94,7 +94,7 @@ def add_runs(results, data) -> None:
 
 def main(pictures=None):
     results = read()
-    add_runs(results, shapes(TRAIN, TEST))
+    add_runs(results, shapes(TRAIN["shapes"], TEST))
     if pictures:
         add_runs(results, few(folder(pictures)))
 

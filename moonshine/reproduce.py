@@ -86,7 +86,7 @@ PRESETS = {
                      pictures=(1_281_167, 50_000), size=224, classes=1000),
         smoke=Preset(("imagenet",), "imagenet", ("ResNet-34", "S"), TABLE3_STUDENTS,
                      shorter(replace(IMAGENET, batch_size=32), 1), ("scratch", "at"),
-                     pictures=(160, 33), size=64, classes=8)),
+                     pictures=(155, 38), size=64, classes=8)),
 }
 
 # %% ../nbs/13_reproduce.ipynb #0000000a
@@ -520,9 +520,9 @@ def plan_rows(runs:list, state:dict, seconds:dict, classes:int) -> list[dict]:
     groups = {}
     for run in runs: groups.setdefault((run.role, run.network, run.block), []).append(run)
     return [dict(role=role, network=network, block=block, parameters=paper_parameters(build(network, block, classes)),
-                 methods=", ".join(dict.fromkeys(run.method for run in group)), runs=len(group),
+                 methods=",".join(dict.fromkeys(run.method for run in group)), runs=len(group),
                  finished=sum(state[run.name] == "finished" for run in group),
-                 time=duration(sum(seconds[run.name] for run in group)))
+                 time=duration(sum(seconds.get(run.name, 0) for run in group)))      # of those that are to be run
             for (role, network, block), group in groups.items()]
 
 # %% ../nbs/13_reproduce.ipynb #00000039
@@ -543,16 +543,16 @@ def plan_text(
     pictures = (len(data.train), len(data.test)) if data else preset.pictures
     classes = len(data.classes) if data else dict(cifar100=100).get(runs[0].dataset, preset.classes)
     state = states(runs, out, material)
-    seconds = {run.name: run_seconds(run, preset, pictures, classes, device, measure) for run in runs}
     left = [run for run in (runs if mine is None else mine) if state[run.name] != "finished"]
+    seconds = {run.name: run_seconds(run, preset, pictures, classes, device, measure) for run in left}
     teachers, taught = [run for run in runs if run.role == "teacher"], any(run.teacher for run in runs)
     who = ("" if not taught else "one teacher for all students, as in the paper" if len(teachers) == 1
            else "each seed has a teacher of its own")
     return "\n".join(filter(None, [
         f"{runs[0].table}, preset {runs[0].preset}: {material.words if material else 'no pictures yet'}",
         f"recipe: {recipe_words(runs[0].recipe)}", who, text_table(plan_rows(runs, state, seconds, classes)),
-        f"{len(runs)} runs in {out}; {len(left)} are to be run{' by this shard' if mine is not None and len(mine) < len(runs) else ''}, "
-        f"about {duration(sum(seconds[run.name] for run in left))} on this machine's {device}, from measured steps; "
+        f"{len(runs)} runs in {out}; {len(left)} are to be run{' by this shard' if mine not in (None, runs) else ''}, "
+        f"about {duration(sum(seconds.values()))} on this machine's {device}, from measured steps; "
         f"checkpoints {disk_bytes(runs, classes) / 2**20:,.0f} MiB"]))
 
 # %% ../nbs/13_reproduce.ipynb #0000003c
@@ -658,14 +658,15 @@ def reproduce(
     amp = "bf16" if trainer.uses_bf16(check_recipe(Recipe(amp=amp)), place) else "none"
     runs = plan(table, preset, dataset, rows, methods, seeds, own_teachers, epochs, amp)
     material, why = pictures_or_reason(PRESETS[table][preset], runs, data_dir, workers)
-    mine = share(runs, number, count)
+    mine, only_plan = share(runs, number, count), dry_run or table == "table3" and not data_dir
+    if not only_plan:
+        if material is None: raise why
+        check_teachers(mine, {run.name: run for run in runs}, out, material)
     if not no_plan: print(plan_text(runs, out, material, str(place), mine))
-    if table == "table3" and not no_plan and (dry_run or not material): print(table3_needs(runs, data_dir))
-    if material is None and dry_run or table == "table3" and not data_dir: print(f"not run: {why}")
-    elif material is None: raise why
-    elif not dry_run: return carry_out(table, options, runs, mine, out, material, place, number, count, parallel,
-                                       stop, quiet, save_every, no_plan)
-    return True
+    if table == "table3" and only_plan: print(table3_needs(runs, data_dir))
+    if material is None: print(f"not run: {why}")
+    return only_plan or carry_out(table, options, runs, mine, out, material, place, number, count, parallel, stop, quiet,
+                                  save_every, no_plan)
 
 # %% ../nbs/13_reproduce.ipynb #00000043
 def pictures_or_reason(preset, runs, data_dir, workers) -> tuple:
@@ -674,12 +675,12 @@ def pictures_or_reason(preset, runs, data_dir, workers) -> tuple:
     except InputError as error: return None, error
 
 def carry_out(table, options, runs, mine, out, material, place, number, count, parallel, stop, quiet, save_every, child):
-    "Run what is missing, in this process or in several; then what has come out so far"
+    "Run what is missing, in this process or in several; then say what has come out so far; False: stopped"
     known = {run.name: run for run in runs}
-    check_teachers(mine, known, out, material)
     first = mine if parallel == 1 else [run for run in mine if run.role == "teacher"]
     done = run_all(first, known, out, material, place, stop, quiet, save_every)
     if done and parallel > 1: done = in_parallel(table, options, number, count, parallel, stop)
-    if not child: print(text_table(result_rows(runs, out, material)) or "nothing is finished yet")
+    found = result_rows(runs, out, material)
+    if not child: print(text_table(found) if found else "nothing is finished yet")
     if not done: print("stopped; the same command goes on from there")
     return done

@@ -9,7 +9,7 @@ __all__ = ['app', 'IMAGENET', 'DISTIL_CONSTANTS', 'option', 'number_list', 'find
            'network_of', 'read_pictures', 'normalised_by', 'teacher_of', 'train_teacher', 'start_from_torchvision',
            'copy_fitting', 'distil_one', 'cheapen_options', 'layer_names', 'check_distil', 'print_plan', 'reproduce',
            'bench', 'demo', 'costs', 'print_costs', 'print_table', 'lessons', 'course_folder', 'copy_course',
-           'jupyterlab', 'lab', 'main']
+           'jupyterlab', 'lab', 'main', 'one_of_several', 'first_to_say']
 
 # %% ../nbs/16_cli.ipynb #00000002
 import json, os, sys, traceback, warnings
@@ -615,7 +615,7 @@ def _complain(message):
 def _say(line):
     if first_to_say(line): print(f"moonshine: {line}", file=sys.stderr, flush=True)
 
-# %% ../nbs/16_cli.ipynb #00000027
+# %% ../nbs/16_cli.ipynb #00000029
 def one_of_several():
     "A context: this process works with those that `torchrun` started with it, and is silent if it is not the first"
     context = ExitStack()

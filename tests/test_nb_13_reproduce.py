@@ -2,7 +2,7 @@
 from moonshine.reproduce import *
 
 
-import hashlib, json, signal, tempfile
+import contextlib, hashlib, io, json, signal, tempfile
 from dataclasses import replace
 from pathlib import Path
 import torch
@@ -280,9 +280,11 @@ def test_plans_of_tables_3_and_4():
 def test_the_smoke_preset_end_to_end():
     with tempfile.TemporaryDirectory() as out:
         arguments = dict(table="table2", preset="smoke", rows="G(4)", methods="scratch,at", seeds=1, out=out, quiet=True,
-                         no_plan=True, device="cpu")
+                         epochs=1, no_plan=True, device="cpu")
         test_eq(reproduce(**arguments), True)
         finished = sorted(path.parent.name for path in Path(out).glob("*/result.json"))
         test_eq(finished, sorted(run.name for run in plan("table2", "smoke", rows="G(4)", methods="scratch,at", seeds=1)))
         test_fail(lambda: reproduce("table2", "cpu", data_dir=out, out=out, no_plan=True), contains="--download")
-        test_eq(reproduce("table2", "cpu", data_dir=out, out=out, no_plan=True, dry_run=True), True)
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            test_eq(reproduce("table2", "cpu", data_dir=out, out=out, no_plan=True, dry_run=True), True)
+    assert said.getvalue().startswith("not run: no cifar10")

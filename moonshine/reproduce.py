@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FIRST', 'CPU_BLOCKS', 'IMAGENET', 'TITLES', 'TABLE3_STUDENTS', 'PRESETS', 'METHODS', 'TEMPERATURE', 'RESNETS', 'SAFE',
-           'CIFAR10_CLASSES', 'RECIPE_FIELDS', 'RESULT', 'BEGUN', 'NETWORK', 'TABLE4', 'Preset', 'shorter',
+           'CIFAR10_CLASSES', 'RECIPE_FIELDS', 'RESULT', 'BEGUN', 'NETWORK', 'STANDINGS', 'TABLE4', 'Preset', 'shorter',
            'table2_students', 'build', 'Run', 'row_name', 'row_names', 'pick_rows', 'one_of', 'plan', 'canonical',
            'digest', 'Material', 'material', 'image_files', 'read_material', 'deciding', 'fingerprint', 'write_result',
            'read_result', 'standing', 'retire', 'taught_by', 'loss_of', 'one_thread', 'command', 'versions',
@@ -15,6 +15,7 @@ __all__ = ['FIRST', 'CPU_BLOCKS', 'IMAGENET', 'TITLES', 'TABLE3_STUDENTS', 'PRES
 
 # %% ../nbs/13_reproduce.ipynb #00000002
 import hashlib, json, os, platform, re, shlex, subprocess, sys, time
+from collections import Counter
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass, fields, replace
@@ -439,7 +440,7 @@ def duration(seconds:float) -> str:
     "Seconds in the unit in which people plan"
     for unit, length, limit in (("seconds", 1, 100), ("minutes", 60, 6000), ("hours", 3600, 200 * 3600)):
         if seconds < limit: return f"{seconds / length:.3g} {unit}"
-    return f"{seconds / 86400:.3g} days"
+    return f"{seconds / 86400:,.0f} days"
 
 # %% ../nbs/13_reproduce.ipynb #00000032
 def parse_shard(text:str|None) -> tuple[int, int]:
@@ -512,8 +513,8 @@ def recipe_words(recipe:Recipe) -> str:
     "A recipe in one line"
     steps = ", ".join(map(str, recipe.epoch_step))
     return (f"{recipe.epochs} epochs, batches of {recipe.batch_size}, learning rate {recipe.learning_rate:g}, times "
-            f"{recipe.lr_decay_ratio:g} at epochs {steps}, momentum {recipe.momentum:g}, weight decay {recipe.weight_decay:g}, "
-            f"{dict(none='float32').get(recipe.amp, recipe.amp)}")
+            f"{recipe.lr_decay_ratio:g} at epochs {steps}, momentum {recipe.momentum:g}, "
+            f"weight decay {recipe.weight_decay:g}, {dict(none='float32').get(recipe.amp, recipe.amp)}")
 
 def plan_rows(runs:list, state:dict, seconds:dict, classes:int) -> list[dict]:
     "The plan as a table: a row for each network with its runs"
@@ -530,6 +531,9 @@ def disk_bytes(runs:list, classes:int) -> int:
     "What the checkpoints of all runs take: weights and momentum, the last one and the one before it"
     return sum(2 * 8 * parameters(build(run.network, run.block, classes)) for run in runs)
 
+STANDINGS = dict(missing="not begun", started="begun (go on)", changed="made by another recipe (moved aside, made again)",
+                 broken="not whole (moved aside, made again)")
+
 def plan_text(
     runs:list,                     # not empty
     out:Path,
@@ -545,6 +549,8 @@ def plan_text(
     state = states(runs, out, material)
     left = [run for run in (runs if mine is None else mine) if state[run.name] != "finished"]
     seconds = {run.name: run_seconds(run, preset, pictures, classes, device, measure) for run in left}
+    counts = Counter(state[run.name] for run in left)
+    found = "of these " + ", ".join(f"{counts[word]} {STANDINGS[word]}" for word in STANDINGS if counts[word])
     teachers, taught = [run for run in runs if run.role == "teacher"], any(run.teacher for run in runs)
     who = ("" if not taught else "one teacher for all students, as in the paper" if len(teachers) == 1
            else "each seed has a teacher of its own")
@@ -553,7 +559,8 @@ def plan_text(
         f"recipe: {recipe_words(runs[0].recipe)}", who, text_table(plan_rows(runs, state, seconds, classes)),
         f"{len(runs)} runs in {out}; {len(left)} are to be run{' by this shard' if mine not in (None, runs) else ''}, "
         f"about {duration(sum(seconds.values()))} on this machine's {device}, from measured steps; "
-        f"checkpoints {disk_bytes(runs, classes) / 2**20:,.0f} MiB"]))
+        f"checkpoints {disk_bytes(runs, classes) / 2**20:,.0f} MiB",
+        found if set(counts) - {"missing", "unknown"} else ""]))
 
 # %% ../nbs/13_reproduce.ipynb #0000003c
 def train_command(run:Run, data_dir:str) -> str:
@@ -597,8 +604,8 @@ def table4_plan() -> str:
     table = text_table([dict(network=name, block=block, method=method, parameters=paper_parameters(erfnet(block)),
                              time=duration(steps * seconds)) for name, block, method, seconds in rows])
     return (f"table4: Cityscapes, {TABLE4['pictures']:,} training pictures at {TABLE4['height']}×{TABLE4['width']}\n"
-            "recipe: ERFNet's own, first the encoder and then the decoder, 150 epochs each; attention transfer on layers 7, 12 and 16\n"
-            f"(β 1000), with the decoder also on 19 and 22 (β 600)\n{table}\n"
+            "recipe: ERFNet's own, first the encoder and then the decoder, 150 epochs each; attention transfer on\n"
+            f"layers 7, 12 and 16 (β 1000), with the decoder also on 19 and 22 (β 600)\n{table}\n"
             "times: on this machine's CPU, from steps on small pictures, scaled by their area\n"
             "disk: about 12 GB of pictures and labels, to be had from Cityscapes for those who register; GPUs: one\n"
             "not run by this command: the training loop for pixels is in the lesson nbs/tutorials/segmentation.ipynb, and\n"
@@ -623,7 +630,8 @@ def run_all(mine:list, runs:dict, out:Path, material:Material, device, stop, qui
         say(f"[{at}/{len(mine)}] {run.name}")
         result = execute(run, runs, out, material, device, stop, quiet, save_every, say)
         if result is None: return False
-        say(f"[{at}/{len(mine)}] {run.name}: test error {result['last']['test_error']:.2f} %, {result['seconds']:.1f} seconds")
+        error, seconds = result["last"]["test_error"], result["seconds"]
+        say(f"[{at}/{len(mine)}] {run.name}: test error {error:.2f} %, {seconds:.1f} seconds")
     return True
 
 # %% ../nbs/13_reproduce.ipynb #00000042

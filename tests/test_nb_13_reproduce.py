@@ -2,7 +2,7 @@
 from moonshine.reproduce import *
 
 
-import hashlib, json, signal, tempfile
+import contextlib, hashlib, io, json, signal, tempfile
 from dataclasses import replace
 from pathlib import Path
 import torch
@@ -223,7 +223,7 @@ def test_the_estimate_by_hand():
     made_up = lambda network, block, classes, size, recipe, device, training: 0.003 if training else 0.001
     seconds = [run_seconds(run, preset, (1000, 300), 10, measure=made_up) for run in (scratch, at)]
     test_close(seconds, [10 * (1000 * 0.003 + 300 * 0.001), 10 * (1000 * 0.004 + 300 * 0.001)])
-    test_eq([duration(s) for s in (12.34, 720, 86400, 1e7)], ["12.3 seconds", "12 minutes", "24 hours", "116 days"])
+    test_eq([duration(s) for s in (12.34, 720, 86400, 1e8)], ["12.3 seconds", "12 minutes", "24 hours", "1,157 days"])
     each = picture_seconds("WRN-10-1", "S", 10, 32, Recipe(batch_size=16))
     assert 1e-6 < each < 1 and picture_seconds("WRN-10-1", "S", 10, 32, Recipe(batch_size=16)) == each   # not again
 
@@ -258,6 +258,11 @@ def test_the_plan_in_words():
     text = plan_text(runs, Path("out"), None, measure=made_up)
     print(text)
     assert "one teacher for all students, as in the paper" in text and "28 runs in out; 28 are to be run" in text
+    small, _, data = small_plan()
+    with tempfile.TemporaryDirectory() as out:
+        Path(out, small[1].name).mkdir(); Path(out, small[1].name, "result.json").write_text("{")
+        told = plan_text(small, Path(out), data, measure=made_up)
+    assert "of these 3 not begun, 1 not whole (moved aside, made again)" in told, told
     each = 8 * (50000 * 0.003 + 10000 * 0.001)                      # from scratch; KD and AT also ask the teacher
     assert f"about {duration(28 * each + 18 * 8 * 50000 * 0.001)} on" in text
 
@@ -274,10 +279,12 @@ def test_plans_of_tables_3_and_4():
 
 def test_the_smoke_preset_end_to_end():
     with tempfile.TemporaryDirectory() as out:
-        arguments = dict(table="table2", preset="smoke", rows="G(4)", methods="scratch,at", seeds=1, out=out, quiet=True, no_plan=True,
-                         device="cpu")
+        arguments = dict(table="table2", preset="smoke", rows="G(4)", methods="scratch,at", seeds=1, out=out, quiet=True,
+                         epochs=1, no_plan=True, device="cpu")
         test_eq(reproduce(**arguments), True)
         finished = sorted(path.parent.name for path in Path(out).glob("*/result.json"))
         test_eq(finished, sorted(run.name for run in plan("table2", "smoke", rows="G(4)", methods="scratch,at", seeds=1)))
         test_fail(lambda: reproduce("table2", "cpu", data_dir=out, out=out, no_plan=True), contains="--download")
-        test_eq(reproduce("table2", "cpu", data_dir=out, out=out, no_plan=True, dry_run=True), True)
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            test_eq(reproduce("table2", "cpu", data_dir=out, out=out, no_plan=True, dry_run=True), True)
+    assert said.getvalue().startswith("not run: no cifar10")

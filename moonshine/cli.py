@@ -433,6 +433,8 @@ def reproduce(
     seeds: Annotated[Optional[int], option("how many; without it, the preset's number", "--seeds")] = None,
     own_teachers: Annotated[bool, option("a teacher for each seed; without it, one for all", "--own_teachers")] = False,
     epochs: Annotated[Optional[int], option("another number than the preset's: another recipe", "--epochs")] = None,
+    teacher: Annotated[Optional[str], option("a checkpoint that teaches; without it, the teacher is trained first", "--teacher")] = None,
+    pictures: Annotated[Optional[int], option("so many training pictures, as many of each class; without it, all", "--pictures")] = None,
     data_dir: Annotated[Optional[str], option("CIFAR's files, or class folders under train/ and test/ (or val)", "--data_dir")] = None,
     out: Annotated[str, option("folder of the runs' folders", "--out")] = "reproduction",
     shard: Annotated[Optional[str], option("i/n: this machine's share of the students", "--shard")] = None,

@@ -6,12 +6,12 @@
 __all__ = ['FIRST', 'CPU_BLOCKS', 'IMAGENET', 'TITLES', 'TABLE3_STUDENTS', 'PRESETS', 'METHODS', 'TEMPERATURE', 'RESNETS', 'SAFE',
            'CIFAR10_CLASSES', 'RECIPE_FIELDS', 'RESULT', 'BEGUN', 'NETWORK', 'STANDINGS', 'TABLE4', 'Preset', 'shorter',
            'table2_students', 'build', 'Run', 'row_name', 'row_names', 'pick_rows', 'one_of', 'plan', 'canonical',
-           'digest', 'Material', 'material', 'image_files', 'read_material', 'deciding', 'fingerprint', 'write_result',
-           'read_result', 'standing', 'retire', 'taught_by', 'loss_of', 'one_thread', 'command', 'versions',
-           'errors_of', 'result_of', 'execute', 'picture_seconds', 'run_seconds', 'duration', 'parse_shard', 'share',
-           'check_teachers', 'flags_of', 'in_parallel', 'wait_for', 'states', 'recipe_words', 'plan_rows', 'disk_bytes',
-           'plan_text', 'train_command', 'table3_needs', 'erfnet_seconds', 'table4_plan', 'result_rows', 'run_all',
-           'reproduce', 'pictures_or_reason', 'carry_out']
+           'digest', 'Material', 'material', 'image_files', 'fewer', 'read_material', 'file_digest', 'deciding',
+           'fingerprint', 'write_result', 'read_result', 'standing', 'retire', 'taught_by', 'loss_of', 'given_teacher',
+           'one_thread', 'command', 'versions', 'errors_of', 'result_of', 'execute', 'picture_seconds', 'run_seconds',
+           'duration', 'parse_shard', 'share', 'check_teachers', 'flags_of', 'in_parallel', 'wait_for', 'states',
+           'recipe_words', 'given_words', 'plan_rows', 'disk_bytes', 'plan_text', 'train_command', 'table3_needs',
+           'erfnet_seconds', 'table4_plan', 'result_rows', 'run_all', 'reproduce', 'pictures_or_reason', 'carry_out']
 
 # %% ../nbs/13_reproduce.ipynb #00000002
 import hashlib, json, os, platform, re, shlex, subprocess, sys, time
@@ -30,7 +30,7 @@ from .attention import check_fit, student_loss
 from .bench import Stopwatch, machine
 from .blocks import parse_block
 from .costs import latency, mult_adds, paper_parameters, parameters, text_table
-from .data import RELEASED_NORMALISATION, cifar10, cifar100, folder, imagenet, shapes
+from .data import RELEASED_NORMALISATION, Data, cifar10, cifar100, folder, imagenet, shapes
 from .erfnet import erfnet
 from .errors import InputError, lookup
 from .losses import cross_entropy
@@ -55,9 +55,9 @@ class Preset:
     classes: int = 10    # of the default data set
 
 def shorter(recipe:Recipe, epochs:int) -> Recipe:
-    "A recipe over another number of epochs; the learning rate drops at the same fractions of the run (rounded down)"
-    steps = tuple(step * epochs // max(recipe.epochs, 1) for step in recipe.epoch_step)
-    return check_recipe(replace(recipe, epochs=epochs, epoch_step=steps))
+    "A recipe over another number of epochs; the learning rate drops at the nearest epoch to the same fraction of the run"
+    nearest = lambda step: max(1, int(step * epochs / max(recipe.epochs, 1) + 0.5))      # never before the first epoch
+    return check_recipe(replace(recipe, epochs=epochs, epoch_step=tuple(map(nearest, recipe.epoch_step))))
 
 # %% ../nbs/13_reproduce.ipynb #00000006
 FIRST = (("WRN-40-2", "G(N/8)"), ("WRN-40-2", "BG(2,M/8)"), ("WRN-40-2", "G(N)"), ("WRN-40-2", "B(2)"), ("WRN-16-2", "S"),
@@ -130,6 +130,7 @@ class Run:
     seed: int
     recipe: Recipe         # with this seed
     teacher: str | None    # the name of the run that teaches it
+    given: str | None = None    # instead: a checkpoint, trained elsewhere, that teaches it
 
     @property
     def name(self) -> str:
@@ -175,6 +176,7 @@ def plan(
     own_teachers:bool=False,  # a teacher for each seed, instead of one for all
     epochs:int|None=None,     # another number than the preset's
     amp:str="none",           # none or bf16
+    teacher:str|None=None,    # a checkpoint that teaches all; None: the plan trains its teacher
 ) -> list[Run]:
     "The runs of a table in their order: teachers, then students, seed by seed"
     chosen = lookup(lookup(PRESETS, table, "table"), preset, "preset")
@@ -183,14 +185,18 @@ def plan(
     count = chosen.seeds if seeds is None else seeds
     if count < 1: raise InputError(f"seeds is {count}; it must be 1 or more")
     recipe = check_recipe(replace(chosen.recipe if epochs is None else shorter(chosen.recipe, epochs), amp=amp))
-    make = lambda row, role, method, seed, teacher=None: Run(
-        table, preset, column, *row, role, method, seed, replace(recipe, seed=seed), teacher)
+    if teacher and (own_teachers or rows and chosen.teacher in picked):
+        raise InputError("--teacher is the teacher of all students: none is trained, so leave out --own_teachers and the row teacher")
+    make = lambda row, role, method, seed, *guide: Run(
+        table, preset, column, *row, role, method, seed, replace(recipe, seed=seed), *(guide or (None,)))
     teachers = [make(chosen.teacher, "teacher", "scratch", seed) for seed in range(count if own_teachers else 1)]
-    guide = lambda method, seed: None if method == "scratch" else teachers[seed if own_teachers else 0].name
-    pupils = [make(row, "student", method, seed, guide(method, seed))
+    def guide(method, seed):
+        if method == "scratch": return None, None
+        return (None, str(teacher)) if teacher else (teachers[seed if own_teachers else 0].name, None)
+    pupils = [make(row, "student", method, seed, *guide(method, seed))
               for seed in range(count) for row in picked if row != chosen.teacher for method in methods]
     needed = chosen.teacher in picked or any(run.teacher for run in pupils)
-    return (teachers if needed else []) + pupils
+    return (teachers if needed and not teacher else []) + pupils
 
 # %% ../nbs/13_reproduce.ipynb #00000017
 def canonical(content) -> str:
@@ -226,6 +232,20 @@ def image_files(root:Path, dataset:str) -> Material:
     return material(data, f"{dataset.upper().replace('CIFAR', 'CIFAR-')} ({dict(jpg='JPEG').get(kind, kind.upper())})")
 
 # %% ../nbs/13_reproduce.ipynb #00000019
+def fewer(
+    pictures:Material,
+    count:int,    # training pictures to keep: of each class the first, equally many
+) -> Material:
+    "The same data with fewer training pictures, for a run that must be short; all of its test pictures stay"
+    data, most = pictures.data, len(pictures.data.train)
+    if not isinstance(data, Data): raise InputError("--pictures is for pictures in memory, not for the stream of table3")
+    each, rest = divmod(count, len(data.classes))
+    if rest or not 0 < count <= most:
+        raise InputError(f"--pictures is {count}; it must be a multiple of {len(data.classes)}, the number of classes, up to {most:,}")
+    members = [(data.train.labels == label).nonzero().flatten()[:each] for label in range(len(data.classes))]
+    data = replace(data, train=data.train.select(torch.cat(members).sort().values))
+    return material(data, pictures.words.split(",")[0], pictures.real)
+
 def read_material(
     preset:Preset,
     dataset:str,
@@ -246,6 +266,12 @@ def read_material(
 RECIPE_FIELDS = ("epochs", "batch_size", "learning_rate", "lr_decay_ratio", "epoch_step", "momentum", "weight_decay",
                  "seed", "amp", "augment")      # those of the first version: they always count
 
+@cache
+def file_digest(path:str) -> str:
+    "SHA-256 of a file; a process reads it once"
+    try: return hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()
+    except OSError as error: raise InputError(f"--teacher {path}: {error.strerror}") from None
+
 def deciding(recipe:Recipe) -> dict:
     "What of a recipe decides the result"
     return {part.name: getattr(recipe, part.name) for part in fields(recipe)
@@ -257,10 +283,11 @@ def fingerprint(
     runs:dict,      # name -> Run: the plan, with the run's teacher
 ) -> str:
     "SHA-256 over all that decides the result of a run"
+    guide = fingerprint(runs[run.teacher], pictures, runs) if run.teacher else file_digest(run.given) if run.given else None
     return digest(dict(
         network=run.network, block=run.block, role=run.role, method=run.method, **METHODS[run.method],
         temperature=TEMPERATURE, seed=run.seed, recipe=deciding(run.recipe), dataset=run.dataset, pictures=pictures,
-        teacher=fingerprint(runs[run.teacher], pictures, runs) if run.teacher else None))
+        teacher=guide))
 
 # %% ../nbs/13_reproduce.ipynb #0000001f
 def write_result(path:Path, content:dict):
@@ -304,6 +331,7 @@ def retire(place:Path) -> Path:
 # %% ../nbs/13_reproduce.ipynb #00000025
 def taught_by(run:Run, out:Path):
     "The trained network of a run's teacher, or None"
+    if run.given: return checkpoint.load(Path(run.given).expanduser())[0]
     if not run.teacher: return None
     path = out / run.teacher / f"{NETWORK}.pt"
     if not path.exists():
@@ -317,6 +345,24 @@ def loss_of(run:Run, model, teacher, data):
     if teacher is None: return cross_entropy()
     sizes = check_fit(model, teacher, next(iter(data.test_batches(2)))[0]) if how["beta"] else []
     return student_loss(len(data.classes), len(sizes), how["alpha"], how["beta"], TEMPERATURE, how["convention"])
+
+def given_teacher(
+    path:str,        # a checkpoint
+    out:Path,        # its errors are kept there, so that they are measured once
+    material:Material,
+    device="cpu",
+) -> dict:
+    "What is to be known of a teacher that was trained elsewhere: file, SHA-256, network, errors on these test pictures"
+    kept = out / "given" / f"{digest([file_digest(path), material.fingerprint])[:16]}.json"
+    try: return read_result(kept)
+    except (OSError, InputError): pass                       # not measured yet
+    model, right = checkpoint.load(Path(path).expanduser())[0].to(device).eval(), len(material.data.classes)
+    with torch.no_grad(): found = model(next(iter(material.data.test_batches(2, device)))[0]).shape[1]
+    if found != right: raise InputError(f"--teacher {path} tells {found} classes apart; these pictures have {right}")
+    with torch.no_grad(): measured = trainer.evaluate(model, material.data)
+    write_result(kept, dict(format=1, file=Path(path).name, sha256=file_digest(path), network=model.title,
+                            parameters=paper_parameters(model), **errors_of(measured)))
+    return read_result(kept)
 
 @contextmanager
 def one_thread():
@@ -338,14 +384,15 @@ def versions() -> dict:
 
 def errors_of(row:dict) -> dict: return {name: row[name] for name in ("test_error", "test_top5_error", "test_loss")}
 
-def result_of(run:Run, mark:str, material:Material, model, history:list, words:str) -> dict:
-    "What a finished run has to say, but for the checksum"
+def result_of(run:Run, mark:str, material:Material, model, history:list, words:str, given:dict|None=None) -> dict:
+    "What a finished run has to say, but for the checksum; `given`: of a teacher that was trained elsewhere"
     shape, best = (3, getattr(material.data, "size", 32), getattr(material.data, "size", 32)), min(
         history, key=lambda row: row["test_error"])
     device = next(model.parameters()).device
     with one_thread(): milliseconds = latency(deepcopy(model).cpu().eval(), shape)
     kept = {name: getattr(run, name) for name in ("table", "preset", "dataset", "network", "block", "role", "method",
                                                   "seed", "teacher")}
+    if given: kept |= dict(teacher=given["file"], given=given)
     return dict(
         format=1, **kept, data=material.words, real=material.real, pictures=material.fingerprint,
         **METHODS[run.method], temperature=TEMPERATURE, epochs=run.recipe.epochs, recipe=asdict(run.recipe),
@@ -383,10 +430,11 @@ def execute(
         model.to(device), data, loss, run.recipe, NETWORK, place, teacher and teacher.to(device), go_on=True,
         quiet=quiet, save_every=save_every, stop=stop, method=dict(METHODS[run.method], temperature=TEMPERATURE))
     if len(history) < run.recipe.epochs: return None
-    write_result(place / RESULT, result_of(run, mark, material, model, history, command()))
+    given = given_teacher(run.given, out, material, device) if run.given else None
+    write_result(place / RESULT, result_of(run, mark, material, model, history, command(), given))
     return read_result(place / RESULT)
 
-# %% ../nbs/13_reproduce.ipynb #0000002e
+# %% ../nbs/13_reproduce.ipynb #0000002f
 @cache
 def picture_seconds(
     network:str,
@@ -421,7 +469,7 @@ def picture_seconds(
     most = next((count for count in (len(pictures), len(pictures) // 8) if few < count < limit / each), few)
     return each if most == few else measured(most)
 
-# %% ../nbs/13_reproduce.ipynb #0000002f
+# %% ../nbs/13_reproduce.ipynb #00000030
 def run_seconds(
     run:Run,
     preset:Preset,
@@ -433,7 +481,7 @@ def run_seconds(
     "Estimated seconds of a run: its training steps, its teacher's forward passes, its evaluations (a third of a step)"
     recipe = replace(run.recipe, seed=0)
     step = measure(run.network, run.block, classes, preset.size, recipe, device, True)
-    guide = measure(*preset.teacher, classes, preset.size, recipe, device, False) if run.teacher else 0.0
+    guide = measure(*preset.teacher, classes, preset.size, recipe, device, False) if run.teacher or run.given else 0.0
     return recipe.epochs * (pictures[0] * (step + guide) + pictures[1] * step / 3)
 
 def duration(seconds:float) -> str:
@@ -442,7 +490,7 @@ def duration(seconds:float) -> str:
         if seconds < limit: return f"{seconds / length:.3g} {unit}"
     return f"{seconds / 86400:,.0f} days"
 
-# %% ../nbs/13_reproduce.ipynb #00000032
+# %% ../nbs/13_reproduce.ipynb #00000033
 def parse_shard(text:str|None) -> tuple[int, int]:
     "'2/5' as (2, 5); None: (1, 1)"
     found = re.fullmatch(r"(\d+)/(\d+)", text or "1/1")
@@ -463,7 +511,7 @@ def check_teachers(mine:list, runs:dict, out:Path, material:Material):
             raise InputError(f"the teacher {name} is not finished in {out} ({state}); "
                              "shard 1 trains it, or this command with --rows teacher: wait for it, then start again")
 
-# %% ../nbs/13_reproduce.ipynb #00000035
+# %% ../nbs/13_reproduce.ipynb #00000036
 def flags_of(options:dict) -> list[str]:
     "Options as flags of the command line"
     flags = [[f"--{name}"] if value is True else [f"--{name}", str(value)]
@@ -502,7 +550,7 @@ def wait_for(children:list, stop=None) -> bool:
     if wrong: raise InputError(f"{len(wrong)} of {len(children)} processes failed, see above; what is finished stays")
     return not passed
 
-# %% ../nbs/13_reproduce.ipynb #00000038
+# %% ../nbs/13_reproduce.ipynb #00000039
 def states(runs:list, out:Path, material:Material|None) -> dict:
     "How each run stands: name -> word; `unknown` without pictures"
     known = {run.name: run for run in runs}
@@ -516,6 +564,11 @@ def recipe_words(recipe:Recipe) -> str:
             f"{recipe.lr_decay_ratio:g} at epochs {steps}, momentum {recipe.momentum:g}, "
             f"weight decay {recipe.weight_decay:g}, {dict(none='float32').get(recipe.amp, recipe.amp)}")
 
+def given_words(given:dict) -> str:
+    "A teacher that was trained elsewhere, in one line"
+    return (f"teacher, trained elsewhere: {given['network']}, test error {given['test_error']:.2f} % on these pictures "
+            f"({given['file']}, SHA-256 {given['sha256'][:12]}...)")
+
 def plan_rows(runs:list, state:dict, seconds:dict, classes:int) -> list[dict]:
     "The plan as a table: a row for each network with its runs"
     groups = {}
@@ -526,7 +579,7 @@ def plan_rows(runs:list, state:dict, seconds:dict, classes:int) -> list[dict]:
                  time=duration(sum(seconds.get(run.name, 0) for run in group)))      # of those that are to be run
             for (role, network, block), group in groups.items()]
 
-# %% ../nbs/13_reproduce.ipynb #00000039
+# %% ../nbs/13_reproduce.ipynb #0000003a
 def disk_bytes(runs:list, classes:int) -> int:
     "What the checkpoints of all runs take: weights and momentum, the last one and the one before it"
     return sum(2 * 8 * parameters(build(run.network, run.block, classes)) for run in runs)
@@ -552,7 +605,9 @@ def plan_text(
     counts = Counter(state[run.name] for run in left)
     found = "of these " + ", ".join(f"{counts[word]} {STANDINGS[word]}" for word in STANDINGS if counts[word])
     teachers, taught = [run for run in runs if run.role == "teacher"], any(run.teacher for run in runs)
-    who = ("" if not taught else "one teacher for all students, as in the paper" if len(teachers) == 1
+    given = next((run.given for run in runs if run.given), None)
+    who = (given_words(given_teacher(given, out, material, device)) if given and material
+           else "" if not taught else "one teacher for all students, as in the paper" if len(teachers) == 1
            else "each seed has a teacher of its own")
     return "\n".join(filter(None, [
         f"{runs[0].table}, preset {runs[0].preset}: {material.words if material else 'no pictures yet'}",
@@ -562,7 +617,7 @@ def plan_text(
         f"checkpoints {disk_bytes(runs, classes) / 2**20:,.0f} MiB",
         found if set(counts) - {"missing", "unknown"} else ""]))
 
-# %% ../nbs/13_reproduce.ipynb #0000003c
+# %% ../nbs/13_reproduce.ipynb #0000003d
 def train_command(run:Run, data_dir:str) -> str:
     "The `moonshine train` that does the same as a run of Table 3"
     names = {build.__name__: title for title, build in RESNETS.items()}
@@ -582,7 +637,7 @@ def table3_needs(runs:list, data_dir:str|None) -> str:
              "are independent once the teacher is trained: --shard i/n puts them on n machines"]
     return "\n".join(lines)
 
-# %% ../nbs/13_reproduce.ipynb #0000003e
+# %% ../nbs/13_reproduce.ipynb #0000003f
 TABLE4 = dict(pictures=2975, height=512, width=1024, epochs=300)   # Cityscapes; encoder and decoder, 150 epochs each
 
 def erfnet_seconds(block:str, training:bool, height:int=64, width:int=128) -> float:
@@ -611,7 +666,7 @@ def table4_plan() -> str:
             "not run by this command: the training loop for pixels is in the lesson nbs/tutorials/segmentation.ipynb, and\n"
             "nbs/results/make_segmentation.py runs it at a small size on drawn shapes")
 
-# %% ../nbs/13_reproduce.ipynb #00000041
+# %% ../nbs/13_reproduce.ipynb #00000042
 def result_rows(runs:list, out:Path, material:Material) -> list[dict]:
     "What is finished of a plan: a row a network and method, the errors of its seeds (last epoch)"
     known, groups = {run.name: run for run in runs}, {}
@@ -634,7 +689,7 @@ def run_all(mine:list, runs:dict, out:Path, material:Material, device, stop, qui
         say(f"[{at}/{len(mine)}] {run.name}: test error {error:.2f} %, {seconds:.1f} seconds")
     return True
 
-# %% ../nbs/13_reproduce.ipynb #00000042
+# %% ../nbs/13_reproduce.ipynb #00000043
 def reproduce(
     table:str="table2",       # table2, table3 or table4
     preset:str="paper",       # paper, cpu, smoke
@@ -651,6 +706,8 @@ def reproduce(
     dry_run:bool=False,       # print the plan and stop
     device:str="auto",
     amp:str="none",           # none, bf16, or auto
+    teacher:str|None=None,    # a checkpoint, instead of training the teacher
+    pictures:int|None=None,   # so many training pictures, instead of all
     workers:int=2,            # table 3: processes that decode
     save_every:int=0,         # steps between two checkpoints; 0: about a minute
     quiet:bool=False,         # a line a run, not a line an epoch
@@ -664,8 +721,10 @@ def reproduce(
     place, (number, count), out = trainer.pick_device(device), parse_shard(shard), Path(out).expanduser()
     if parallel < 1: raise InputError(f"--parallel is {parallel}; it must be 1 or more")
     amp = "bf16" if trainer.uses_bf16(check_recipe(Recipe(amp=amp)), place) else "none"
-    runs = plan(table, preset, dataset, rows, methods, seeds, own_teachers, epochs, amp)
+    runs = plan(table, preset, dataset, rows, methods, seeds, own_teachers, epochs, amp, teacher)
     material, why = pictures_or_reason(PRESETS[table][preset], runs, data_dir, workers)
+    if material and pictures is not None: material = fewer(material, pictures)
+    if material and teacher: given_teacher(teacher, out, material, place)          # wrong, it is told before anything is run
     mine, only_plan = share(runs, number, count), dry_run or table == "table3" and not data_dir
     if not only_plan:
         if material is None: raise why
@@ -676,7 +735,7 @@ def reproduce(
     return only_plan or carry_out(table, options, runs, mine, out, material, place, number, count, parallel, stop, quiet,
                                   save_every, no_plan)
 
-# %% ../nbs/13_reproduce.ipynb #00000043
+# %% ../nbs/13_reproduce.ipynb #00000044
 def pictures_or_reason(preset, runs, data_dir, workers) -> tuple:
     "(the pictures, None), or (None, the `InputError` that says why there are none)"
     try: return read_material(preset, runs[0].dataset, data_dir, workers), None

@@ -99,7 +99,7 @@ def test_a_damaged_result_is_told_and_made_again(whole, tmp_path, damage, inside
     bad, others = path.read_bytes(), {name: contents(out / name) for name in (runs[0], runs[2])}
     status, text, err = inside(*FEW, "--out", out)
     assert status == 0, err
-    lines = [line for line in text.splitlines() if "made again" in line]
+    lines = [line for line in text.splitlines() if "and made again" in line]
     assert len(lines) == 1 and str(path) in lines[0]
     assert history(out / runs[1]) == history(whole[0] / runs[1])
     assert (out / "previous" / f"{runs[1]}.1" / "result.json").read_bytes() == bad

@@ -38,7 +38,9 @@ def test_the_papers_recipe_is_exact():
     rows = [(f"WRN-{row['depth']}-{row['width']}", row["block"]) for row in paper_table(2)]
     test_eq(sorted([paper.teacher, *paper.students]), sorted(rows))
     cpu = PRESETS["table2"]["cpu"]
-    test_eq((cpu.teacher, len(cpu.students), cpu.recipe.epochs, cpu.recipe.epoch_step), (("WRN-16-2", "S"), 9, 8, (2, 4, 6)))
+    test_eq((cpu.teacher, len(cpu.students), cpu.recipe.epochs, cpu.recipe.epoch_step), (("WRN-16-2", "S"), 9, 8, (2, 5, 6)))
+    test_eq([shorter(Recipe(), epochs).epoch_step for epochs in (1, 2, 20, 200)],     # 0.3, 0.6, 0.8 of them
+            [(1, 1, 1), (1, 1, 2), (6, 12, 16), (60, 120, 160)])
     large = PRESETS["table3"]["paper"].recipe
     test_eq([round(large.rate(epoch), 6) for epoch in (29, 30, 60, 99)], [0.1, 0.01, 0.001, 0.0001])
 
@@ -74,6 +76,11 @@ def test_the_plan_by_hand():
     test_eq(len(plan("table2", "paper")), 1 + 25 * 3 * 3)
     test_eq(len(plan("table2", "cpu", methods="scratch", rows="G(4)")), 1)          # no teacher is needed
     test_eq(len(plan("table3", "paper")), 1 + 4 * 2)
+    taught = plan("table2", "cpu", rows="G(4)", teacher="mine.pt")                  # nor here: it is there already
+    test_eq([(run.method, run.teacher, run.given) for run in taught],
+            [("scratch", None, None), ("kd", None, "mine.pt"), ("at", None, "mine.pt")])
+    for wrong in (dict(own_teachers=True), dict(rows="G(4),teacher")):
+        test_fail(lambda: plan("table2", "cpu", teacher="mine.pt", **wrong), contains="--teacher is the teacher of all")
 
 
 def test_every_run_has_a_name_of_its_own():
@@ -106,7 +113,14 @@ def test_pictures_say_what_they_are():
         write(root, list("abcdefghij"))
         test_fail(lambda: read_material(cpu, "cifar10", root), contains="has other classes than cifar10")
         test_fail(lambda: read_material(cpu, "cifar10", root + "/nowhere"), contains="--download")
-    test_eq(read_material(smoke, "cifar10").real, False)
+    drawn = read_material(smoke, "cifar10")
+    few = fewer(drawn, 50)
+    test_eq((drawn.real, few.real, few.words), (False, False, "drawn shapes, 50 training and 200 test pictures"))
+    test_eq(few.data.train.labels.bincount().tolist(), [5] * 10)
+    first = (drawn.data.train.labels == 3).nonzero().flatten()[:5]
+    test_eq(few.data.train.images[few.data.train.labels == 3], drawn.data.train.images[first])
+    assert few.fingerprint != drawn.fingerprint
+    for wrong in (55, 0, -10, 10**6): test_fail(lambda: fewer(drawn, wrong), contains="a multiple of 10")
     test_fail(lambda: read_material(PRESETS["table3"]["smoke"], "imagenet"), contains="table3 needs --data_dir")
 
 
@@ -126,6 +140,12 @@ def test_the_fingerprint_changes_with_what_decides_and_nothing_else():
     test_eq(len(marks), len(set(marks)))
     test_eq(of(scratch), of(scratch, runs=longer))                       # who is not taught does not mind
     test_eq(of(replace(at, preset="mine", table="table9")), was)
+    with tempfile.TemporaryDirectory() as root:
+        files = [Path(root, name) for name in "abc"]
+        for path, content in zip(files, (b"one", b"one", b"two")): path.write_bytes(content)
+        one, same, two = (of(replace(at, teacher=None, given=str(path))) for path in files)
+    assert one == same and len({one, two, was}) == 3
+    test_fail(lambda: of(replace(at, teacher=None, given="nowhere.pt")), contains="--teacher nowhere.pt: No such file")
     by_hand = '{"a":[1,2.5],"b":null}'                                   # sorted keys, no spaces
     test_eq(digest(dict(b=None, a=(1, 2.5))), hashlib.sha256(by_hand.encode()).hexdigest())
 
@@ -196,6 +216,24 @@ def test_a_run_is_that_of_the_trainer_and_stopped_or_not_it_is_the_same():
     torch.manual_seed(0)
     plain = fit(build("WRN-10-1", "G(4)"), data.data, cross_entropy(), scratch.recipe, quiet=True)
     test_eq(without_times(plain), without_times(whole[1]["history"]))
+
+
+def test_a_teacher_trained_elsewhere():
+    runs, known, data = small_plan()
+    with tempfile.TemporaryDirectory() as out, tempfile.TemporaryDirectory() as other:
+        whole = [execute(run, known, out, data, quiet=True) for run in runs]
+        path = Path(out, runs[0].name, "network.pt")
+        at, = [replace(run, teacher=None, given=str(path)) for run in runs if run.method == "at"]
+        taught = execute(at, {at.name: at}, other, data, quiet=True)
+        kept = {file: file.stat().st_mtime_ns for file in Path(other, "given").iterdir()}
+        test_eq(given_teacher(str(path), Path(other), data), taught["given"])               # read, not measured again
+        assert kept == {file: file.stat().st_mtime_ns for file in Path(other, "given").iterdir()} and len(kept) == 1
+        hundred = material(replace(shapes(20, 20), classes=tuple(map(str, range(100)))), "x")
+        test_fail(lambda: given_teacher(str(path), Path(other), hundred), contains="tells 10 classes apart")
+    test_eq(without_times(taught["history"]), without_times(whole[3]["history"]))          # the same teacher, the same student
+    test_close(taught["given"]["test_error"], whole[0]["last"]["test_error"])
+    test_eq((taught["teacher"], taught["given"]["network"]), ("network.pt", "WRN-10-1 S"))
+    assert "given" not in whole[3]
 
 
 def test_changed_and_broken_results_are_told_and_made_again():

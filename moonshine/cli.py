@@ -9,7 +9,7 @@ __all__ = ['app', 'IMAGENET', 'DISTIL_CONSTANTS', 'option', 'number_list', 'find
            'network_of', 'read_pictures', 'normalised_by', 'teacher_of', 'train_teacher', 'start_from_torchvision',
            'copy_fitting', 'distil_one', 'cheapen_options', 'layer_names', 'check_distil', 'print_plan', 'reproduce',
            'bench', 'demo', 'costs', 'print_costs', 'print_table', 'lessons', 'course_folder', 'copy_course',
-           'jupyterlab', 'lab', 'main', 'one_of_several', 'first_to_say']
+           'jupyterlab', 'lab', 'main', 'one_of_several', 'first_to_say', 'report']
 
 # %% ../nbs/16_cli.ipynb #00000002
 import json, os, sys, traceback, warnings
@@ -632,3 +632,19 @@ def first_to_say(line):
     if "RANK" not in os.environ: return True
     from moonshine import workers
     return workers.first_to_say(line)
+
+# %% ../nbs/16_cli.ipynb #00000034
+@app.command()
+def report(
+    folder: Annotated[str, typer.Argument(help="holds the folders of finished runs, as `moonshine reproduce` leaves them")],
+    out: Annotated[Optional[str], option(
+        "where report.md, report.html and report.png go; without it, FOLDER", "--out")] = None,
+    latency: Annotated[bool, option(
+        "time all networks here, the paper's too; without it, the results' own times", "--latency")] = False,
+):
+    "Judge finished runs beside the paper's. Errors with their spread, who wins and how sure that is, a plot."
+    from moonshine import report as judge
+    made = judge.report(folder, out, latency)
+    for title, lines in made["findings"].items(): print("\n".join([title, *(f"- {line}" for line in lines), ""]))
+    for line in made["refused"]: print(f"moonshine: not used: {line}", file=sys.stderr)
+    print("wrote", *made["files"])

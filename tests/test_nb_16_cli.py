@@ -122,3 +122,12 @@ def test_costs_measures_when_asked():
 def test_help_does_not_import_torch():
     code = "import sys; from moonshine.cli import main; main(['--help']); assert 'torch' not in sys.modules"
     test_eq(subprocess.run([sys.executable, "-c", code], capture_output=True).returncode, 0)
+
+
+def test_report_needs_results():
+    with tempfile.TemporaryDirectory() as folder:
+        status, out, err = run("report", folder)
+        test_eq((status, out, err.count("\n"), os.listdir(folder)), (2, "", 1, []))
+        assert "it holds no result.json; run `moonshine reproduce` first" in err
+        status, out, err = run("report", str(Path(folder, "nowhere")))
+        test_eq((status, err.count("\n")), (2, 1))

@@ -133,6 +133,8 @@ def train(
     save_every: Annotated[int, option(
         "steps between two checkpoints; 0: a minute. The end of an epoch is saved in any case", "--save_every")] = 0,
     deterministic: Annotated[bool, option("the same result every time on a GPU too; slower", "--deterministic")] = False,
+    compile: Annotated[bool, option(
+        "torch.compile the training step: begins a minute or two later, pays in runs of an hour", "--compile")] = False,
     device: Annotated[str, option("auto, cpu, cuda, cuda:N", "--device")] = "auto",
     amp: Annotated[str, option("none (float32), bf16, or auto", "--amp")] = "none",
     convention: Annotated[str, option(
@@ -187,7 +189,7 @@ def make_recipe(flags):
     from moonshine.trainer import Recipe, check_recipe
     return check_recipe(Recipe(
         flags["epochs"], flags["batch_size"], flags["lr"], flags["lr_decay_ratio"],
-        number_list(flags["epoch_step"]), 0.9, flags["weight_decay"], flags["seed"], flags["amp"]))
+        number_list(flags["epoch_step"]), 0.9, flags["weight_decay"], flags["seed"], flags["amp"], compile=flags["compile"]))
 
 # %% ../nbs/16_cli.ipynb #00000012
 def find_block(flags):
@@ -442,6 +444,8 @@ def reproduce(
     dry_run: Annotated[bool, option("print the plan and the time it takes, and stop", "--dry_run")] = False,
     device: Annotated[str, option("auto, cpu, cuda, cuda:N", "--device")] = "auto",
     amp: Annotated[str, option("none (float32), bf16, or auto", "--amp")] = "none",
+    compile: Annotated[bool, option(
+        "torch.compile the training step: each run begins a minute or two later, pays in runs of an hour", "--compile")] = False,
     workers: Annotated[int, option("processes that read the pictures of table 3", "--workers")] = 2,
     save_every: Annotated[int, option("steps between two checkpoints; 0: a minute", "--save_every")] = 0,
     quiet: Annotated[bool, option("a line a run, not a line an epoch", "--quiet")] = False,

@@ -159,7 +159,7 @@ def wrong(result:dict) -> list[str]:
 # %% ../nbs/14a_report.ipynb #00000010
 def setting(result:dict) -> tuple:
     "What two results must share to stand in one table"
-    recipe = {name: value for name, value in result["recipe"].items() if name != "seed"}
+    recipe = {**asdict(Recipe()), **result["recipe"], "seed": None}       # a part that an older version did not have: its default
     return (*(result[key] for key in ("table", "preset", "dataset", "data", "real", "epochs")),
             json.dumps(recipe, sort_keys=True), result.get("pictures"))
 

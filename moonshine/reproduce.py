@@ -177,6 +177,7 @@ def plan(
     epochs:int|None=None,     # another number than the preset's
     amp:str="none",           # none or bf16
     teacher:str|None=None,    # a checkpoint that teaches all; None: the plan trains its teacher
+    compile:bool=False,       # as in a `Recipe`
 ) -> list[Run]:
     "The runs of a table in their order: teachers, then students, seed by seed"
     chosen = lookup(lookup(PRESETS, table, "table"), preset, "preset")
@@ -184,7 +185,7 @@ def plan(
     methods, picked = one_of(METHODS, methods or chosen.methods, "method"), pick_rows(chosen, rows)
     count = chosen.seeds if seeds is None else seeds
     if count < 1: raise InputError(f"seeds is {count}; it must be 1 or more")
-    recipe = check_recipe(replace(chosen.recipe if epochs is None else shorter(chosen.recipe, epochs), amp=amp))
+    recipe = check_recipe(replace(chosen.recipe if epochs is None else shorter(chosen.recipe, epochs), amp=amp, compile=compile))
     if teacher and (own_teachers or rows and chosen.teacher in picked):
         raise InputError("--teacher is the teacher of all students: none is trained, so leave out --own_teachers and the row teacher")
     make = lambda row, role, method, seed, *guide: Run(
@@ -708,6 +709,7 @@ def reproduce(
     amp:str="none",           # none, bf16, or auto
     teacher:str|None=None,    # a checkpoint, instead of training the teacher
     pictures:int|None=None,   # so many training pictures, instead of all
+    compile:bool=False,       # torch.compile the training step
     workers:int=2,            # table 3: processes that decode
     save_every:int=0,         # steps between two checkpoints; 0: about a minute
     quiet:bool=False,         # a line a run, not a line an epoch
@@ -721,7 +723,7 @@ def reproduce(
     place, (number, count), out = trainer.pick_device(device), parse_shard(shard), Path(out).expanduser()
     if parallel < 1: raise InputError(f"--parallel is {parallel}; it must be 1 or more")
     amp = "bf16" if trainer.uses_bf16(check_recipe(Recipe(amp=amp)), place) else "none"
-    runs = plan(table, preset, dataset, rows, methods, seeds, own_teachers, epochs, amp, teacher)
+    runs = plan(table, preset, dataset, rows, methods, seeds, own_teachers, epochs, amp, teacher, compile)
     material, why = pictures_or_reason(PRESETS[table][preset], runs, data_dir, workers)
     if material and pictures is not None: material = fewer(material, pictures)
     if material and teacher: given_teacher(teacher, out, material, place)          # wrong, it is told before anything is run

@@ -1,4 +1,5 @@
 """Generated from nbs/11_trainer.ipynb by tools/export.py. Edit the notebook, not this file."""
+import pytest
 from moonshine.trainer import *
 
 
@@ -52,6 +53,18 @@ class Notice:
 
 def without_times(history):
     return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in history]
+
+
+def trained(**how):
+    "A student by KD and AT: its history, and the network"
+    torch.manual_seed(0)
+    teacher, student = wrn(10, 0.5), wrn(10, 0.5, "G(N)")
+    recipe = Recipe(epochs=1, batch_size=16, learning_rate=0.01, **how)
+    return fit(student, shapes(train=48, test=16), student_loss(10, 3, 0.5, 1000.0), recipe, teacher, quiet=True), student
+
+def same_training(one, other, eps):
+    for a, b in zip(one[0], other[0]): test_close([a[k] for k in ("ce", "kd", "at", "test_loss")], [b[k] for k in ("ce", "kd", "at", "test_loss")], eps)
+    test_eq(list(one[1].state_dict()), list(other[1].state_dict()))
 
 
 def test_learning_rates_of_the_paper():
@@ -260,6 +273,22 @@ def test_bf16_trains_too():
     recipe = Recipe(epochs=1, batch_size=32, amp="bf16")
     history = fit(wrn(10, 0.5), data, student_loss(10, 3, beta=1000.0), recipe, wrn(10, 0.5), quiet=True)
     assert history[0]["at"] > 0 and history[0]["ce"] < 5
+
+
+def test_a_compiled_run_is_the_same_run():
+    asked, compiled = [], nn.Module.compile
+    def traced(network, **options):
+        asked.append((type(network).__name__, network.training))
+        compiled(network, backend="eager", **options)
+    with patch.object(nn.Module, "compile", traced): found = trained(compile=True)
+    test_eq([name for name, _ in asked], ["Taps", "Taps"])               # student and teacher
+    same_training(found, trained(), 1e-4)
+    test_eq(found[1].spec["block"], "G(N)")
+
+
+@pytest.mark.slow
+def test_a_run_of_machine_code_is_the_same_run():
+    same_training(trained(compile=True), trained(), 1e-2)
 
 
 def test_deterministic_is_asked_for():

@@ -140,6 +140,7 @@ def test_the_fingerprint_changes_with_what_decides_and_nothing_else():
     test_eq(len(marks), len(set(marks)))
     test_eq(of(scratch), of(scratch, runs=longer))                       # who is not taught does not mind
     test_eq(of(replace(at, preset="mine", table="table9")), was)
+    assert of(replace(at, recipe=replace(recipe, compile=True))) not in marks
     with tempfile.TemporaryDirectory() as root:
         files = [Path(root, name) for name in "abc"]
         for path, content in zip(files, (b"one", b"one", b"two")): path.write_bytes(content)

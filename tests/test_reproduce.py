@@ -144,6 +144,22 @@ def test_shards_and_parallel_processes_come_to_the_same(whole, tmp_path, inside)
             assert history(out / name) == history(whole[0] / name), name
 
 
+def test_a_teacher_from_elsewhere_and_fewer_pictures(whole, tmp_path, inside):
+    """Students of a given checkpoint; in two processes, and again, when nothing may be left to do."""
+    path = whole[0] / kit.plan("table2", "smoke")[0].name / "network.pt"
+    command = *FEW, "--teacher", path, "--pictures", "100", "--parallel", "2", "--out", tmp_path
+    status, text, err = inside(*command)
+    assert (status, err) == (0, "")
+    assert "drawn shapes, 100 training and 200 test pictures" in text and "teacher, trained elsewhere: WRN-10-1 S, test error" in text
+    scratch, at = (result(tmp_path / f"smoke-cifar10-WRN-10-0.5-S-{method}-seed0") for method in ("scratch", "at"))
+    assert at["given"]["test_error"] == result(path.parent)["last"]["test_error"]
+    assert at["teacher"] == "network.pt" and "given" not in scratch and "teacher" not in " ".join(p.name for p in tmp_path.iterdir())
+    before = contents(tmp_path)
+    status, text, err = inside(*command)
+    assert (status, err) == (0, "") and "2 runs in" in text and "; 0 are to be run" in text
+    assert contents(tmp_path) == before
+
+
 def test_parallel_processes_are_told_to_stop(tmp_path):
     """Two students that would train for long; both have begun."""
     running = subprocess.Popen([*PROGRAM, *FEW, "--epochs", "5000", "--methods", "scratch", "--seeds", "2", "--out", str(tmp_path),
@@ -168,6 +184,9 @@ def test_parallel_processes_are_told_to_stop(tmp_path):
     ("--parallel is 0", ["table2", "--parallel", "0"]),
     ("unknown amp 'fp8'", ["table2", "--amp", "fp8"]),
     ("--download", ["table2", "--preset", "cpu", "--rows", "16-1", "--data_dir", "nowhere"]),
+    ("--teacher nowhere.pt: No such file", ["table2", "--preset", "smoke", "--teacher", "nowhere.pt"]),
+    ("is the teacher of all students", ["table2", "--preset", "smoke", "--teacher", "nowhere.pt", "--own_teachers"]),
+    ("--pictures is 55; it must be a multiple of 10", ["table2", "--preset", "smoke", "--pictures", "55"]),
 ])
 def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys, message, arguments):
     monkeypatch.chdir(tmp_path)

@@ -67,20 +67,20 @@ def batch(course):
 
 
 def tried(course, pairs):
-    "Name -> the ratio of each pair, and whether the change is in the package"
+    "Name -> the ratio of each pair, and whether the change is in the package (on request: behind a flag)"
     foreach = lambda model: torch.optim.SGD(model.parameters(), 0.1, 0.9, weight_decay=5e-4, foreach=True)
     ours = lambda model: trainer.optimiser_for(model, trainer.Recipe())
     small = replace(course, depth=16)          # a compiler's patience
     return {
         "attention maps in one pass, the maps alone": (
-            attention_step(course, plain_map), attention_step(course, attention_map), True),
-        "fused SGD, the optimiser alone": (optimiser_step(course, plain_sgd), optimiser_step(course, ours), True),
-        "foreach SGD, the optimiser alone": (optimiser_step(course, plain_sgd), optimiser_step(course, foreach), False),
-        "folded batch norm, the teacher alone": (teacher_side(course), teacher_side(course, folded), False),
+            attention_step(course, plain_map), attention_step(course, attention_map), "yes"),
+        "fused SGD, the optimiser alone": (optimiser_step(course, plain_sgd), optimiser_step(course, ours), "yes"),
+        "foreach SGD, the optimiser alone": (optimiser_step(course, plain_sgd), optimiser_step(course, foreach), "no"),
+        "folded batch norm, the teacher alone": (teacher_side(course), teacher_side(course, folded), "no"),
         "inference mode, the teacher alone": (
-            teacher_side(course), teacher_side(course, mode=torch.inference_mode), False),
-        "folded batch norm, in an AT step of G(N)": (step_side(course), step_side(course, folded), False),
-        "torch.compile, an AT step of G(N), WRN-16-2": (step_side(small), step_side(small, compiled=True), False),
+            teacher_side(course), teacher_side(course, mode=torch.inference_mode), "no"),
+        "folded batch norm, in an AT step of G(N)": (step_side(course), step_side(course, folded), "no"),
+        "torch.compile, an AT step of G(N), WRN-16-2": (step_side(small), step_side(small, compiled=True), "on request"),
     }
 
 
@@ -104,7 +104,7 @@ def main():
         first = after()
         row = compared(interleave(dict(before=before, after=after), args.pairs), course.batch_size * course.steps)
         result["tried"].append(dict(change=name, ratio=row["ratio"], low=min(row["ratios"]), high=max(row["ratios"]),
-                                    pairs=args.pairs, first_turn_s=round(first, 1), kept="yes" if kept else "no"))
+                                    pairs=args.pairs, first_turn_s=round(first, 1), kept=kept))
         print(result["tried"][-1], flush=True)
     path.write_text(json.dumps(result, indent=1) + "\n")
 

@@ -439,7 +439,7 @@ def pair_words(pair:dict) -> str:
     "A comparison of two methods in a sentence"
     ties = f" ({plural(pair['ties'], 'tie')})" if pair["ties"] else ""
     text = (f"{name_of(pair['first'])} leaves fewer errors than {name_of(pair['second'])} in {pair['wins']} of "
-            f"{plural(pair['students'], 'student')}{ties}; sign test p = {pair['p']:.2g}; {points(pair['difference'])} points in "
+            f"{pair['students']} student{'s' * (pair['students'] > 1)}{ties}; sign test p = {pair['p']:.2g}; {points(pair['difference'])} points in "
             f"the mean ({points_between(pair['interval'])}); {seeds_of(*pair['seeds'])}.")
     if pair["paper_students"]: text += f" In the paper's table: {pair['paper_wins']} of {pair['paper_students']}."
     return text[0].upper() + text[1:]

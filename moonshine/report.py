@@ -74,7 +74,7 @@ METHODS = {   # method -> words; does it have a weight on KD, on AT; the convent
     "kd": ("KD", True, False, "code"),
     "at": ("AT", False, True, None),
     "kd-paper": ("KD by the equation", True, False, "paper"),
-    "kd+at": ("KD and AT together", True, True, None)}
+    "kd+at": ("KD with AT", True, True, None)}
 
 def network_called(network:str, block:str, classes:int=10):
     "A network of the table by its name, such as WRN-16-2, with new weights; the random state stays as it is"
@@ -461,7 +461,7 @@ def interval_words(rows:list[dict]) -> list[str]:
     judged = [row for row in same if row["inside"] is not None]
     lines = []
     if judged: lines.append(f"The paper's figure lies within our 95 % interval in {sum(row['inside'] for row in judged)} of "
-                            f"{plural(len(judged), 'entry').replace('entrys', 'entries')} that have more than one seed.")
+                            f"{len(judged)} entries that were run with more than one seed.")
     if len(same) > len(judged):
         lines.append(f"{len(same) - len(judged)} of {len(same)} entries that the paper has too were run with one seed: no interval.")
     return lines

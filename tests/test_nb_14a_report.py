@@ -301,7 +301,7 @@ def test_the_papers_figures_within_the_interval_are_counted():
     for block, middle in (("G(4)", 5.1), ("G(8)", 7.0)):                          # by AT the paper has 5.00 and 5.05
         runs += [made_up(block, "at", seed, middle + 0.1 * (seed - 1), "WRN-40-2") for seed in range(3)]
     found = findings(runs)
-    test_eq(found[-2:], ["The paper's figure lies within our 95 % interval in 1 of 2 entries that have more than one seed.",
+    test_eq(found[-2:], ["The paper's figure lies within our 95 % interval in 1 of 2 entries that were run with more than one seed.",
                          "1 of 3 entries that the paper has too were run with one seed: no interval."])
 
 

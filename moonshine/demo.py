@@ -23,7 +23,7 @@ from .wrn import wrn
 # %% ../nbs/14b_demo.ipynb #00000005
 TEACHER = dict(depth=10, width=1, block="S")
 STUDENT = dict(depth=10, width=1, block="G(N)")
-RECIPE = Recipe(epochs=7, batch_size=20, learning_rate=0.1, epoch_step=(3, 5, 6), augment=False)
+RECIPE = Recipe(epochs=12, batch_size=20, learning_rate=0.1, epoch_step=(6, 9, 11), augment=False)
 TRAIN, TEST = 2000, 1000         # pictures
 METHODS = dict(scratch=dict(), kd=dict(alpha=0.9), at=dict(beta=1000.0))   # for `student_loss`
 

@@ -3,9 +3,10 @@
     python nbs/results/make_precision.py [PICTURES]
 
 Five seeds on drawn shapes; then, if PICTURES is a folder with train/CLASS/ and test/CLASS/, three seeds on the first
-pictures of each of its classes. Networks and recipe are those of `moonshine demo`; a student learns from the teacher of
-its own seed and precision. Writes `precision.json` beside this file after every run; runs that are in it already are
-not made again, so it can be stopped and started. It doesn't mix in another machine or setting: move the old file first.
+pictures of each of its classes. Networks are those of `moonshine demo`, trained for 7 epochs; a student learns from
+the teacher of its own seed and precision. Writes `precision.json` beside this file after every run; runs that are in
+it already are not made again, so it can be stopped and started. It doesn't mix in another machine or setting: move
+the old file first.
 """
 import json
 import sys
@@ -19,11 +20,12 @@ from moonshine.attention import student_loss
 from moonshine.bench import machine
 from moonshine.checkpoint import write_whole
 from moonshine.data import Data, Pictures, colour_statistics, folder, shapes
-from moonshine.demo import RECIPE, STUDENT, TEACHER, network
-from moonshine.trainer import evaluate, fit, precision_words
+from moonshine.demo import STUDENT, TEACHER, network
+from moonshine.trainer import Recipe, evaluate, fit, precision_words
 
 OUT = Path(__file__).with_name("precision.json")
 TRAIN, TEST = dict(shapes=2000, folder=1500), 1000             # pictures, as many of each class
+RECIPE = Recipe(epochs=7, batch_size=20, learning_rate=0.1, epoch_step=(3, 5, 6), augment=False)
 STUDENT_LOSS = dict(beta=1000.0)
 PRECISIONS = dict(float32="none", bfloat16="bf16")             # name -> the recipe's `amp`
 SEEDS = dict(shapes=5, folder=3)

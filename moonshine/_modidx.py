@@ -382,6 +382,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                'moonshine.cli.run_training': ('cli.html#run_training', 'moonshine/cli.py'),
                                'moonshine.cli.start_from_torchvision': ('cli.html#start_from_torchvision', 'moonshine/cli.py'),
                                'moonshine.cli.teacher_of': ('cli.html#teacher_of', 'moonshine/cli.py'),
+                               'moonshine.cli.time_to_say': ('cli.html#time_to_say', 'moonshine/cli.py'),
                                'moonshine.cli.train': ('cli.html#train', 'moonshine/cli.py'),
                                'moonshine.cli.train_one': ('cli.html#train_one', 'moonshine/cli.py'),
                                'moonshine.cli.train_teacher': ('cli.html#train_teacher', 'moonshine/cli.py')},

@@ -9,11 +9,11 @@ __all__ = ['app', 'IMAGENET', 'DISTIL_CONSTANTS', 'option', 'number_list', 'find
            'network_of', 'read_pictures', 'normalised_by', 'teacher_of', 'train_teacher', 'start_from_torchvision',
            'copy_fitting', 'distil_one', 'cheapen_options', 'layer_names', 'check_distil', 'print_plan', 'reproduce',
            'bench', 'demo', 'costs', 'print_costs', 'print_table', 'lessons', 'course_folder', 'copy_course',
-           'jupyterlab', 'lab', 'main', 'one_of_several', 'first_to_say', 'report']
+           'jupyterlab', 'lab', 'main', 'one_of_several', 'time_to_say', 'first_to_say', 'report']
 
 # %% ../nbs/16_cli.ipynb #00000002
-import json, os, sys, traceback, warnings
-from contextlib import ExitStack, redirect_stdout
+import json, os, signal, sys, traceback, warnings
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from typing import Annotated, Optional
 
 import typer
@@ -598,7 +598,7 @@ def main(arguments:list[str]|None=None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *where: _say(f"note: {message}")
-        status = _run(given)
+        with time_to_say(): status = _run(given)
     if arguments is None: sys.exit(status)
     return status
 
@@ -631,13 +631,21 @@ def one_of_several():
         if workers.rank(): context.enter_context(redirect_stdout(context.enter_context(open(os.devnull, "w"))))
     return context
 
+@contextmanager
+def time_to_say():
+    "Within `with`, SIGTERM ends a process that `torchrun` started five seconds later"
+    if "RANK" not in os.environ: yield; return
+    before = signal.signal(signal.SIGTERM, lambda *received: signal.alarm(5))
+    try: yield
+    finally: signal.signal(signal.SIGTERM, before)
+
 def first_to_say(line):
     "Whether this is not yet said by another process"
     if "RANK" not in os.environ: return True
     from moonshine import workers
     return workers.first_to_say(line)
 
-# %% ../nbs/16_cli.ipynb #00000034
+# %% ../nbs/16_cli.ipynb #00000035
 @app.command()
 def report(
     folder: Annotated[str, typer.Argument(help="holds the folders of finished runs, as `moonshine reproduce` leaves them")],

@@ -50,6 +50,16 @@ def test_a_checkout_comes_before_the_installed_course():
         test_eq(course_folder(package), (checkout, True))
 
 
+def test_a_process_of_several_has_time_to_say_what_is_wrong():
+    import signal
+    before = signal.getsignal(signal.SIGTERM)
+    with patch.dict(os.environ, RANK="1"), patch("signal.alarm") as alarm, time_to_say():
+        os.kill(os.getpid(), signal.SIGTERM)
+        alarm.assert_called_once_with(5)
+    test_eq(signal.getsignal(signal.SIGTERM), before)
+    with time_to_say(): test_eq(signal.getsignal(signal.SIGTERM), before)                     # alone: nothing changes
+
+
 def test_lab_opens_a_copy_of_the_course():
     import moonshine
     opened = []

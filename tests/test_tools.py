@@ -190,7 +190,7 @@ def test_other_links_and_code_stay(text):
 def test_readme_holds_text_code_and_printed_output(tmp_path):
     value = dict(output_type="execute_result", data={"text/plain": "3"}, metadata={}, execution_count=1)
     index = write(tmp_path / "index.ipynb", markdown("# Title\n\n> line"), code("#| hide\nsecret = 1"),
-                  code("#| eval: true\nprint('hello')\n1 + 2", 1, [stream("hello\n"), value]))
+                  code("#| eval: true\nprint('hello')\n1 + 2", 1, [stream("hel"), stream("lo\n"), value]))
     blocks = render_readme(index).split("\n\n")
     assert blocks[1:] == ["# Title", "> line", "```python\nprint('hello')\n1 + 2\n```", "```\nhello\n```", "```\n3\n```\n"]
 

@@ -52,6 +52,16 @@ def fenced(text: str, language: str = "") -> str:
     return f"```{language}\n{text.rstrip()}\n```"
 
 
+def joined(outputs: list[dict]) -> list[dict]:
+    """Join printed text that came in several pieces."""
+    whole = []
+    for output in outputs:
+        if whole and output["output_type"] == whole[-1]["output_type"] == "stream":
+            output = {**output, "text": text_of(whole.pop()["text"]) + text_of(output["text"])}
+        whole.append(output)
+    return whole
+
+
 def render_output(output: dict, where: str) -> str:
     """Write one stored output: printed text, a value or markdown. A picture has to be a committed file."""
     if output["output_type"] == "stream":
@@ -75,7 +85,7 @@ def render_cell(cell: dict, number: int) -> list[str]:
     if not code.body.strip() or HIDDEN & code.directives.keys():
         return []
     where = f"nbs/index.ipynb, cell {number}"
-    outputs = [render_output(output, where) for output in cell.get("outputs", [])]
+    outputs = [render_output(output, where) for output in joined(cell.get("outputs", []))]
     if "hide_input" in code.directives:
         return outputs
     return [fenced(code.body, "python"), *outputs]

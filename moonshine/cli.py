@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['app', 'IMAGENET', 'DISTIL_CONSTANTS', 'option', 'number_list', 'find_checkpoint', 'check_classes', 'describe',
-           'run_training', 'leave', 'train', 'imagenet_defaults', 'check_flags', 'make_recipe', 'find_block', 'pick',
-           'make_network', 'find_teacher', 'read_data', 'train_one', 'distil', 'check_distil_flags', 'distil_recipe',
-           'network_of', 'read_pictures', 'normalised_by', 'teacher_of', 'train_teacher', 'start_from_torchvision',
-           'copy_fitting', 'distil_one', 'cheapen_options', 'layer_names', 'check_distil', 'print_plan', 'reproduce',
-           'bench', 'demo', 'costs', 'print_costs', 'print_table', 'lessons', 'course_folder', 'copy_course',
-           'jupyterlab', 'lab', 'main', 'one_of_several', 'time_to_say', 'first_to_say', 'report']
+           'run_training', 'leave', 'train', 'imagenet_defaults', 'check_flags', 'check_names', 'make_recipe',
+           'find_block', 'pick', 'make_network', 'find_teacher', 'read_data', 'train_one', 'distil',
+           'check_distil_flags', 'distil_recipe', 'network_of', 'read_pictures', 'normalised_by', 'teacher_of',
+           'train_teacher', 'start_from_torchvision', 'copy_fitting', 'distil_one', 'cheapen_options', 'layer_names',
+           'check_distil', 'print_plan', 'reproduce', 'bench', 'demo', 'costs', 'print_costs', 'print_table', 'lessons',
+           'course_folder', 'copy_course', 'jupyterlab', 'lab', 'main', 'one_of_several', 'time_to_say', 'first_to_say',
+           'report']
 
 # %% ../nbs/16_cli.ipynb #00000002
 import json, os, signal, sys, traceback, warnings
@@ -146,6 +147,7 @@ def train(
     flags = {name: value for name, value in locals().items() if name != "context"}
     if dataset == "imagenet": flags |= imagenet_defaults(context)
     check_flags(flags)
+    check_names(flags[f"{mode}_name"])
     recipe = make_recipe(flags)
     place = pick(flags)
     model = make_network(flags)
@@ -183,6 +185,11 @@ def check_flags(flags):
     if not 0 < flags["temperature"] < float("inf"):
         raise InputError(f"--temperature is {flags['temperature']:g}; it must be more than 0")
     if flags["image_size"] < 8: raise InputError(f"--image_size is {flags['image_size']}; it must be 8 or more")
+
+def check_names(*names):
+    "The names of the runs that are to be trained"
+    from moonshine.trainer import check_run_name
+    for name in names: check_run_name(name)
 
 def make_recipe(flags):
     "The recipe that the flags ask for"
@@ -297,6 +304,7 @@ def distil(
     check_distil_flags(flags)
     place = pick(flags)
     network_of(flags, 2)                                    # an unknown architecture shows before data is read
+    check_names(flags["teacher_name"], flags["student_name"])
     data = read_pictures(flags)
     check_distil(flags, network_of(flags, len(data.classes)), next(iter(data.test_batches(2)))[0])
     if dry_run: return print_plan(flags, data)

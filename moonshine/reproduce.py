@@ -321,7 +321,7 @@ def standing(place:Path, mark:str) -> tuple:
 
 def retire(place:Path) -> Path:
     "Move a run's folder aside, where nothing is ever overwritten; returns its new place"
-    with checkpoint.Lock(place / f"{NETWORK}.lock"): pass           # unless somebody trains in it
+    with checkpoint.Lock(place / NETWORK): pass           # unless somebody trains in it
     number, old = 1, place.parent / "previous"
     while (old / f"{place.name}.{number}").exists(): number += 1
     try:

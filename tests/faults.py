@@ -27,6 +27,7 @@ from kills import equal, result
 from moonshine import checkpoint, data as datasets, trainer
 from moonshine.cli import main as moonshine
 
+LOCK = checkpoint.lock_file("T").name
 FLAGS = "--wrn_depth 10 --wrn_width 0.5 --conv G(N) --batch_size 16 --epoch_step [1] --resume"
 
 
@@ -113,7 +114,7 @@ def a_file_is_there(folder, draw):
 @contextlib.contextmanager
 def locked(folder, draw):
     """Another run has the name."""
-    with checkpoint.Lock(Path(folder, "T.lock")):
+    with checkpoint.Lock(Path(folder, "T")):
         yield
 
 
@@ -191,7 +192,7 @@ def try_once(name, start, expected, draw) -> tuple[bool, str]:
             after = files(folder)
         if mend:
             mend()
-        assert before.keys() - {"T.lock"} == after.keys() - {"T.lock"}, (name, "something was left lying about")
+        assert before.keys() - {LOCK} == after.keys() - {LOCK}, (name, "something was left lying about")
         assert all(before[key] == after[key] for key in before), (name, "something good was overwritten")
         assert train(folder, 3)[0] == 0
         return equal(result(folder), expected), said.strip().removeprefix("moonshine: ")

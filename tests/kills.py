@@ -228,7 +228,7 @@ def announced(number, tries=5, seed=0) -> list[dict]:
         while len(entries) + len(places) < tries:
             out.write_text("")
             process = fork(command(folder, out))
-            while not Path(folder, f"{NAME}.lock").exists():
+            while not checkpoint.lock_file(folder / NAME).exists():
                 time.sleep(0.01)
             time.sleep(draw.uniform(0, 0.5 * seconds))
             try:

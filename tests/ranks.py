@@ -181,7 +181,7 @@ def signalled() -> dict:
     with tempfile.TemporaryDirectory() as top:
         out = Path(top, "out")
         processes = start(2, out, partial(listening, Path(top, "run")))
-        while not Path(top, "run", f"{NAME}.lock").exists():
+        while not checkpoint.lock_file(Path(top, "run", NAME)).exists():
             time.sleep(0.01)
         time.sleep(0.3)
         os.kill(processes[1], signal.SIGTERM)
@@ -198,7 +198,7 @@ def refused() -> dict:
         found = {}
         for what, options in dict(spoiled=dict(spoil=1), taken={}).items():
             out, folder = Path(top, what), Path(top, f"{what} run")
-            with checkpoint.Lock(folder / f"{NAME}.lock") if what == "taken" else tempfile.TemporaryFile():
+            with checkpoint.Lock(folder / NAME) if what == "taken" else tempfile.TemporaryFile():
                 statuses = [wait(process) for process in start(2, out, partial(run, folder, **options))]
             found[what] = statuses, [json.loads(Path(out, str(rank)).read_text()) for rank in range(2)]
         return found

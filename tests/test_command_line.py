@@ -2,6 +2,7 @@
 
 Bad input must give one line on standard error, exit status 2, no traceback, and leave the folder as it was.
 """
+import io
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ import torch
 from PIL import Image
 
 from moonshine import data
-from moonshine.checkpoint import NETWORKS, load, save
+from moonshine.checkpoint import NETWORKS, load, save, sealed
 from moonshine.cli import main
 from moonshine.wrn import wrn
 
@@ -237,6 +238,103 @@ def test_bad_checkpoint_to_resume_stays(refused):
     refused("is not a checkpoint that can be read safely", "train", "shapes", "teacher", "-t", "T", "--resume", *SMALL)
     teacher_file(depth=16)
     refused("holds another network", "train", "shapes", "teacher", "-t", "T", "--resume", *SMALL)
+
+
+def test_the_lock_of_another_program_stays():
+    """A teacher called uv, trained in a folder that holds the uv.lock of a package manager."""
+    open("uv.lock", "w").write("version = 1")
+    assert main(["train", "shapes", "teacher", "-t", "uv", "--checkpoint_dir", ".", *SMALL]) == 0
+    assert open("uv.lock").read() == "version = 1" and not os.path.exists(".uv.moonshine-lock")
+
+
+@pytest.mark.parametrize("target", ["notes", "nowhere"])
+def test_a_lock_that_is_a_link_is_not_followed(refused, monkeypatch, target):
+    open("notes", "w").write("mine")
+    os.symlink(target, ".T.moonshine-lock")
+    monkeypatch.setattr(sys.modules[__name__], "files", lambda: sorted(os.listdir()))      # a link to nothing can't be read
+    refused(".T.moonshine-lock is not a lock file of moonshine", "train", "shapes", "teacher", "-t", "T", "--checkpoint_dir", ".", *SMALL)
+    assert os.readlink(".T.moonshine-lock") == target and not os.path.exists("nowhere")
+
+
+@pytest.mark.parametrize("name", ["sub/run", "../T", "/T", "", ".T", "T.before", "T.previous", "two words"])
+def test_a_name_is_no_path(refused, name):
+    refused(f"invalid run name {name!r}: ", "train", "shapes", "teacher", f"--teacher_checkpoint={name}", *SMALL)
+    refused(f"invalid run name {name!r}: ", "train", "shapes", "student", "--beta", "0", f"--student_checkpoint={name}", *SMALL)
+    refused(f"invalid run name {name!r}: " if name else "no folder", "distil", "resnet18", "--data_dir", "pictures", f"--teacher_checkpoint={name}")
+
+
+def test_the_last_run_of_a_name_is_kept():
+    for epochs in ("1", "2", "3"):
+        assert main(["train", "shapes", "teacher", "-t", "T", *SMALL, "--epochs", epochs, "--epoch_step", "[]"]) == 0
+        if epochs == "2":
+            assert (load("checkpoints/T.pt")[1]["epoch"], load("checkpoints/T.previous.pt")[1]["epoch"]) == (2, 1)
+    assert (load("checkpoints/T.pt")[1]["epoch"], load("checkpoints/T.previous.pt")[1]["epoch"]) == (3, 2)
+    assert len(open("checkpoints/T.previous.jsonl").readlines()) == 2
+
+
+def test_a_data_set_of_the_same_name_stays(refused):
+    open("T.jsonl", "w").write('{"question": "?"}\n')
+    refused("T.jsonl was not written by a run of moonshine", "train", "shapes", "teacher", "-t", "T", "--checkpoint_dir", ".", *SMALL)
+
+
+def test_a_run_goes_on_with_the_weight_decay_it_is_given():
+    train = ["train", "shapes", "teacher", "--resume", *SMALL[:4], "--batch_size", "32", "--epoch_step", "[]"]
+    for name, decay in (("same", "0.0005"), ("other", "0.2")):
+        assert main([*train, "-t", name, "--epochs", "1"]) == 0
+        assert main([*train, "-t", name, "--epochs", "2", "--weightDecay", decay]) == 0
+    same, other = (torch.load(f"checkpoints/{name}.pt", weights_only=True) for name in ("same", "other"))
+    assert other["recipe"]["weight_decay"] == other["optimiser"]["param_groups"][0]["weight_decay"] == 0.2
+    norm = lambda content: sum(value.square().sum() for name, value in content["net"].items() if name.endswith("conv1.weight"))
+    assert norm(other) < norm(same)
+
+
+def spoil(change):
+    """Change the content of checkpoints/T.pt, and seal it again."""
+    content = torch.load("checkpoints/T.pt", weights_only=True)
+    change(content)
+    memory = io.BytesIO()
+    torch.save(content, memory)
+    open("checkpoints/T.pt", "wb").write(sealed(memory.getvalue()))
+
+
+@pytest.mark.parametrize("message, change", [
+    ("the momentum of conv1.weight is (1,) torch.float32, not (16, 3, 3, 3) torch.float32",
+     lambda content: content["optimiser"]["state"][0].update(momentum_buffer=torch.ones(1))),
+    ("0.momentum_buffer of the momentum is not finite",
+     lambda content: content["optimiser"]["state"][0]["momentum_buffer"].fill_(float("nan"))),
+    ("conv1.weight of the weights is not finite", lambda content: content["net"]["conv1.weight"].fill_(float("inf"))),
+    ("0.test_loss of the history is not finite", lambda content: content["history"][0].update(test_loss=float("nan"))),
+    ("holds no optimizer state that can be read", lambda content: content["optimiser"].update(param_groups=3)),
+])
+def test_a_checkpoint_that_can_not_go_on_is_refused(refused, message, change):
+    train = ["train", "shapes", "teacher", "-t", "T", "--resume", *SMALL]
+    assert main(train) == 0
+    spoil(change)
+    refused(message, *train, "--epochs", "2", "--epoch_step", "[]")
+
+
+def test_weights_that_became_infinite_are_not_saved(capsys):
+    few = ["train", "shapes", "teacher", "-t", "T", "--resume", *SMALL[:4], "--batch_size", "16", "--save_every", "1"]
+    assert main([*few, "--epochs", "1"]) == 0
+    good = open("checkpoints/T.pt", "rb").read()
+    assert main([*few, "--epochs", "2", "--lr", "1e40", "--epoch_step", "[]"]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and open("checkpoints/T.pt", "rb").read() == good
+    assert "is not finite, so checkpoints/T.pt is not written; the last good state is in checkpoints/T.pt: resume from it with a smaller --lr" in err
+    assert main([*few, "--epochs", "2", "--epoch_step", "[]"]) == 0
+
+
+def test_weights_that_are_numbers_and_no_use_do_not_lose_the_run(capsys):
+    few = ["train", "shapes", "teacher", "-t", "T", "--resume", *SMALL[:4], "--batch_size", "16", "--save_every", "1", "--epoch_step", "[]"]
+    assert main([*few, "--epochs", "1"]) == 0
+    good = load("checkpoints/T.pt")[0].state_dict()
+    for lr in ("1e36", "0.1", "0.1"):
+        assert main([*few, "--epochs", "2", "--lr", lr]) == 2
+        err = capsys.readouterr().err
+        assert "if that diverges at once, from the one before it: mv checkpoints/T.before.pt checkpoints/T.pt" in err and err.count("\n") == 1
+    os.replace("checkpoints/T.before.pt", "checkpoints/T.pt")
+    assert all(torch.equal(a, b) for a, b in zip(load("checkpoints/T.pt")[0].state_dict().values(), good.values()))
+    assert main([*few, "--epochs", "2"]) == 0
 
 
 def test_bad_folders(refused):

@@ -11,7 +11,7 @@ import torch
 
 import faults
 from moonshine import data
-from moonshine.checkpoint import describe
+from moonshine.checkpoint import describe, lock_file
 from moonshine.cli import main
 
 SMALL = ["--wrn_depth", "10", "--wrn_width", "0.5", "--batch_size", "32", "--epoch_step", "[]"]
@@ -49,7 +49,7 @@ def test_two_programs_of_one_name(few, capsys):
         running.wait()
     done = len(open("checkpoints/T.jsonl").readlines())
     assert main([*words, "--epochs", str(done + 1)]) == 0 and describe("checkpoints/T.pt")["epoch"] >= done
-    assert not os.path.exists("checkpoints/T.lock")
+    assert not lock_file("checkpoints/T").exists()
 
 
 def test_save_every_and_progress_without_a_terminal(few, capsys):

@@ -55,29 +55,87 @@ def test_the_file_before_is_kept_and_leavings_are_tidied():
         test_eq((path.read_bytes(), before(path).read_bytes(), before(path).name), (b"3", b"2", "a.before.pt"))
         with patch("os.link", side_effect=OSError): write_whole(path, lambda file: file.write(b"4"), keep=True)
         test_eq((path.read_bytes(), before(path).read_bytes()), (b"4", b"3"))
-        for name in (".a.pt.x1_y2z3w", ".b.pt.x1_y2z3w"): Path(folder, name).touch()
+        left, others = ".a.pt.x1_y2z3w.moonshine-tmp", [".a.pt.download", ".b.pt.x1_y2z3w.moonshine-tmp"]
+        for name in (left, *others): Path(folder, name).touch()
         tidy(path)
-        test_eq(sorted(p.name for p in Path(folder).iterdir()), [".b.pt.x1_y2z3w", "a.before.pt", "a.pt"])
+        test_eq(sorted(p.name for p in Path(folder).iterdir()), [*others, "a.before.pt", "a.pt"])
 
 
 def test_a_name_is_held_by_one_process_and_freed_by_a_kill():
-    holder = ("import sys, time; from moonshine.checkpoint import Lock\n"
-              "with Lock(sys.argv[1]): print('held', flush=True); time.sleep(60)")
+    other_process = ("import sys, time; from moonshine.checkpoint import Lock\n"
+                     "with Lock(sys.argv[1]): print('held', flush=True); time.sleep(60)")
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "T.lock")
-        with Lock(path):
-            test_fail(Lock(path).take, contains=f"T is being trained by process {os.getpid()} on")
+        run = Path(folder, "T")
+        path = lock_file(run)
+        with Lock(run):
+            test_fail(Lock(run).take, contains=f"T is being trained by process {os.getpid()} on")
             path.unlink()                                                   # the folder was cleared: the lock is lost ...
-            with Lock(path) as second: assert second.held()                 # ... and another run may have it
+            with Lock(run) as second: assert second.held()                  # ... and another run may have it
         assert not path.exists()
-        with Lock(path): pass
-        other = subprocess.Popen([sys.executable, "-c", holder, str(path)], stdout=subprocess.PIPE)
+        with Lock(run): pass
+        other = subprocess.Popen([sys.executable, "-c", other_process, str(run)], stdout=subprocess.PIPE)
         test_eq(other.stdout.readline(), b"held\n")
-        test_fail(Lock(path).take, contains=f"process {other.pid} on")
+        test_fail(Lock(run).take, contains=f"process {other.pid} on")
         other.kill(); other.wait(); other.stdout.close()
-        with Lock(path) as mine: assert mine.held() and path.exists()        # the file is still there, its owner is not
+        with Lock(run) as mine: assert mine.held() and path.exists()         # the file is still there, its owner is not
+        assert not path.exists()
         Path(folder, "file").touch()
-        test_fail(Lock(Path(folder, "file", "T.lock")).take, contains="name a folder that can be written")
+        test_fail(Lock(Path(folder, "file", "T")).take, contains="name a folder that can be written")
+
+
+def test_a_file_that_is_not_ours_is_never_a_lock():
+    with tempfile.TemporaryDirectory() as folder:
+        run, theirs = Path(folder, "uv"), Path(folder, "uv.lock")
+        path = lock_file(run)
+        theirs.write_text("version = 1")
+        with Lock(run): assert path.exists()
+        for make in (lambda: path.symlink_to(theirs), lambda: path.symlink_to("nowhere"), lambda: os.link(theirs, path),
+                     lambda: path.write_text('{"process": 1}'), lambda: path.write_text("x"), path.mkdir):
+            make()
+            test_fail(Lock(run).take, contains=f"{path} is not a lock file of moonshine; move it away")
+            assert path.is_symlink() or path.exists()
+            path.rmdir() if path.is_dir() else path.unlink()
+        path.touch()                                                         # an empty file says nothing, so it may serve ...
+        with Lock(run): test_fail(Lock(run).take, contains=f"process {os.getpid()} on")
+        test_eq((path.read_bytes(), theirs.read_text()), (b"", "version = 1"))      # ... and is as it was afterwards
+
+
+def test_a_lock_on_a_full_disk_is_a_lock_without_a_name():
+    with tempfile.TemporaryDirectory() as folder, patch("os.write", side_effect=OSError(errno.ENOSPC, "No space left on device")):
+        with Lock(Path(folder, "T")): test_fail(Lock(Path(folder, "T")).take, contains="T is being trained by another process")
+        test_eq(os.listdir(folder), [])
+
+
+def test_where_the_first_nan_stands():
+    nan, inf = float("nan"), float("inf")
+    test_eq(non_finite(dict(a=torch.ones(2), b=[1, 2.0, "nan", None, torch.tensor([1, 2])])), "")
+    test_eq(non_finite(dict(a=torch.ones(2), b=[1, dict(c=torch.tensor([0, inf]))])), "b.1.c")
+    test_eq((non_finite([dict(epoch=1, ce=nan)]), non_finite(-inf)), ("0.ce", "number"))
+    model = nn.BatchNorm1d(2)
+    model.register_buffer("mask", torch.tensor([0, -inf]))
+    test_eq(non_finite_state(dict(net=model.state_dict()), model), "")                       # a mask is no harm
+    for name, bad in (("weight", -inf), ("running_var", inf), ("mask", nan)):
+        with torch.no_grad(): getattr(model, name)[0] = bad
+        test_eq(non_finite_state(dict(net=model.state_dict()), model), f"{name} of the weights")
+        with torch.no_grad(): getattr(model, name)[0] = 1.0
+
+
+def test_a_state_that_is_not_finite_is_never_saved():
+    model = nn.Linear(2, 2)
+    model.spec = foreign_spec(model)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "T.pt")
+        def spoiled(**info): return lambda: save(path, model, keep=True, **info)
+        test_fail(spoiled(history=[dict(epoch=1, ce=float("nan"))]), contains="0.ce of the history is not finite, so")
+        test_fail(spoiled(history=[dict(epoch=1, ce=float("nan"))]), contains="no good state was saved before")
+        for epoch in (1, 2): save(path, model, keep=True, epoch=epoch)
+        good = path.read_bytes()
+        test_fail(spoiled(optimiser=dict(state={0: dict(momentum_buffer=torch.tensor([float("inf")]))})),
+                  contains=f"0.momentum_buffer of the momentum is not finite, so {path} is not written; the last good state is in {path}: resume")
+        test_fail(spoiled(started=dict(sums=dict(ce=torch.tensor(float("nan"))))), contains="sums.ce of the started")
+        with torch.no_grad(): model.weight[0, 0] = float("nan")
+        test_fail(spoiled(), contains="weight of the weights is not finite")
+        test_eq((path.read_bytes(), read(before(path))["epoch"]), (good, 1))
 
 
 def test_every_network_saves_and_loads():
@@ -208,3 +266,6 @@ def test_weights_of_another_network_are_refused():
         model.spec = dict(model.spec, width=1)                    # the file claims what its weights are not
         save(path, model)
         test_fail(lambda: load(path), contains="does not fit the network it describes")
+        test_fail(lambda: fill(nn.Linear(1, 1), dict(weight=torch.ones(1, 1), bias=0.5), path), contains="bias is no tensor")
+        torch.save(dict(net=[1]), path)
+        test_fail(lambda: load(path), contains="no weights under 'net'")

@@ -103,6 +103,45 @@ def test_errors_by_hand():
     test_eq({name: value.item() for name, value in found.items()}, dict(test_error=100, test_top5_error=50))
 
 
+def test_of_a_saved_optimizer_only_the_momentum_is_taken():
+    def stepped(recipe):
+        torch.manual_seed(0)
+        layer = nn.Linear(3, 2)
+        layer(torch.randn(4, 3)).sum().backward()
+        optimizer = optimiser_for(layer, recipe)
+        optimizer.step()
+        return layer, State(optimizer)
+
+    (layer, old), (_, new) = stepped(Recipe()), stepped(recipe := Recipe(weight_decay=0.25, momentum=0.5))
+    wanted, saved = optimiser_for(layer, recipe).state_dict()["param_groups"], old.content()
+    for group in saved["optimiser"]["param_groups"]: group.update(nesterov=True, maximize=True, fused=False, foreach=True)
+    new.restore(saved)
+    test_eq(new.optimiser.state_dict()["param_groups"], wanted)                              # the recipe's, all of it
+    for a, b in zip(old.optimiser.state.values(), new.optimiser.state.values()): test_eq(a["momentum_buffer"], b["momentum_buffer"])
+
+    weights, first = dict(layer.named_parameters()), saved["optimiser"]["state"][0]
+    def refused(buffer, message):
+        first["momentum_buffer"] = buffer
+        test_fail(lambda: momentum_buffers(saved["optimiser"], weights, "T.pt"), contains=message)
+        test_fail(lambda: new.restore(saved), contains="the momentum of parameter 0 is")
+    refused(torch.zeros(3), "T.pt can't be resumed: the momentum of weight is (3,) torch.float32, not (2, 3) torch.float32")
+    refused(torch.zeros(2, 3).double(), "is (2, 3) torch.float64, not (2, 3) torch.float32")
+    refused(torch.full((2, 3), float("inf")), "the momentum of weight is not finite")
+    refused(torch.zeros(2, 3).to_sparse(), "is no plain tensor")
+    refused(1.0, "is no plain tensor")
+    test_fail(lambda: momentum_buffers(saved["optimiser"], dict(weight=layer.weight), "T.pt"), contains="of 2 parameters; the network has 1")
+    for odd in ({}, [], dict(param_groups=[{}], state={}), dict(param_groups=[dict(params=[0])], state=[])):
+        test_fail(lambda: momentum_buffers(odd, weights, "T.pt"), contains="T.pt holds no optimizer state that can be read")
+    saved["optimiser"]["state"].clear()                                                      # no step has been made yet
+    test_eq(len(new.restore(saved).optimiser.state), 0)
+
+    conv = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)                          # the file need not lie in memory as the weight
+    buffer, state = torch.randn(4, 3, 3, 3), State(optimiser_for(conv, Recipe()))
+    state.restore_momentum(dict(param_groups=[dict(params=[0, 1])], state={0: dict(momentum_buffer=buffer)}))
+    restored = state.optimiser.state[conv.weight]["momentum_buffer"]
+    test_eq((restored.stride(), restored.tolist()), (conv.weight.stride(), buffer.tolist()))
+
+
 def test_the_loop_learns_and_reports():
     data = shapes(train=256, test=64)
     torch.manual_seed(0)
@@ -161,6 +200,54 @@ def test_a_loss_that_is_not_a_number_stops_the_run():
     model = wrn(10, 0.5)
     recipe = Recipe(epochs=1, batch_size=16, learning_rate=1e20)
     test_fail(lambda: fit(model, data, cross_entropy(), recipe, quiet=True), contains="epoch 1, after 16 pictures (ce")
+
+
+def test_a_name_is_no_path():
+    for name in ("T", "wrn_40_2.student", "a+b-2", "élève", "T.before.2", "before", "-1"): test_eq(Run(name).name, name)
+    for name in ("", ".", "..", ".T", "a/b", "/T", "../T", "a\\b", "a b", "a\n", "a\0", "a:b", "a*", 7, None):
+        test_fail(lambda: Run(name), contains="and don't start with a dot; folders go into --checkpoint_dir")
+    for name in ("T.before", "T.previous", "T.previous.before", "T.BEFORE"):
+        test_fail(lambda: Run(name), contains="names that end in .before or .previous are reserved")
+
+
+def test_an_older_run_of_a_name_is_kept_whole():
+    with tempfile.TemporaryDirectory() as folder:
+        run, model = Run("T", folder), wrn(10, 0.5)
+        def write(number, *files):
+            for suffix in files:
+                path = Path(folder, f"T{suffix}")
+                if path.suffix == ".pt": checkpoint.save(path, model, number=number)
+                else: path.write_text(json.dumps(dict(epoch=number)) + "\n")
+        def found(path): return checkpoint.read(path)["number"] if path.suffix == ".pt" else json.loads(path.read_text())["epoch"]
+        def runs(): return {path.name.removeprefix("T."): found(path) for path in sorted(Path(folder).iterdir())}
+        write(1, ".pt", ".before.pt", ".jsonl")
+        run.start()
+        test_eq(runs(), {"previous.before.pt": 1, "previous.jsonl": 1, "previous.pt": 1})
+        run.start()                                                          # the second run had saved nothing: the first stays
+        test_eq(runs(), {"previous.before.pt": 1, "previous.jsonl": 1, "previous.pt": 1})
+        write(3, ".pt")                                                      # the third was stopped early in its first epoch
+        run.start()
+        test_eq(runs(), {"previous.pt": 3})                                  # and nothing is left of another run beside it
+        write(4, ".before.pt", ".jsonl")                                     # of the fourth somebody removed the checkpoint
+        run.start()
+        test_eq(runs(), {"previous.jsonl": 4, "previous.pt": 4})
+        write(5, ".jsonl")                                                   # of the fifth everything but the history
+        run.start()
+        test_eq(runs(), {"previous.jsonl": 5, "previous.pt": 4})
+
+
+def test_files_that_no_run_wrote_stay_where_they_are():
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run("data", folder)
+        for name in ("data.jsonl", "data.pt", "data.before.pt", "data.previous.jsonl", "data.previous.pt"):
+            path = Path(folder, name)
+            torch.save(dict(rows=1), path) if path.suffix == ".pt" else path.write_text('{"question": "?"}\n')
+            content = path.read_bytes()
+            test_fail(run.start, contains=f"{path} was not written by a run of moonshine; move it away")
+            test_eq((os.listdir(folder), path.read_bytes()), ([name], content))
+            path.unlink()
+        run.history.touch()                                                  # nothing is lost with an empty file
+        run.start()
 
 
 def test_saved_by_steps_or_by_time_and_once_where_nothing_is_new():
@@ -227,6 +314,59 @@ def test_a_resumed_run_is_the_uninterrupted_run():
     test_eq(without_times(map(json.loads, lines)), without_times(expected))
     test_eq((without_times(history), len(content["starts"])), (without_times(expected), 5))
     for (name, a), b in zip(whole.state_dict().items(), parts.state_dict().values()): assert torch.equal(a, b), name
+
+
+def test_a_run_goes_on_with_the_weight_decay_that_it_is_resumed_with():
+    data, recipe = shapes(train=64, test=16), Recipe(epochs=2, batch_size=16, seed=3)
+    def go(folder, recipe, **options):
+        torch.manual_seed(3)
+        network = wrn(10, 0.5)
+        train(network, data, cross_entropy(), recipe, "net", folder, go_on=True, quiet=True, **options)
+        return network
+    def change(state):
+        if len(state.history) == 1: state.optimiser.param_groups[0]["weight_decay"] = 0.1
+    with tempfile.TemporaryDirectory() as folder:
+        go(folder, replace(recipe, epochs=1))
+        resumed = go(folder, replace(recipe, weight_decay=0.1))
+        content = checkpoint.describe(Path(folder, "net.pt"))
+    test_eq((content["recipe"]["weight_decay"], content["optimiser"]["param_groups"][0]["weight_decay"]), (0.1, 0.1))
+    torch.manual_seed(3)
+    fit(changed := wrn(10, 0.5), data, cross_entropy(), recipe, after_epoch=change, quiet=True)
+    for (name, a), b in zip(changed.state_dict().items(), resumed.state_dict().values()): assert torch.equal(a, b), name
+
+
+def test_a_ruined_state_is_neither_saved_nor_resumed():
+    data, recipe = shapes(train=64, test=16), Recipe(epochs=2, batch_size=16)
+    def go(folder): train(wrn(10, 0.5), data, cross_entropy(), recipe, "net", folder, go_on=True, quiet=True, save_every=1)
+    def weights(model, state): model.fc.weight.data[0, 0] = float("nan")
+    def momentum(model, state): state.optimiser.state[model.fc.bias]["momentum_buffer"][0] = float("inf")
+    def history(model, state): state.history[-1]["test_loss"] = float("inf")
+    def ruined(ruin, number, real=Run.save):
+        "`Run.save`, but the state is ruined when it is called for the `number`th time"
+        left = iter(range(number - 1, -1, -1))
+        def save(run, model, state, **info):
+            if next(left, None) == 0: ruin(model, state)
+            real(run, model, state, **info)
+        return patch.object(Run, "save", save)
+
+    for ruin, number in ((weights, 3), (momentum, 3), (history, 5)):         # four steps, then the end of the epoch
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "net.pt")
+            with ruined(ruin, number): test_fail(lambda: go(folder),
+                contains=f"of the {ruin.__name__} is not finite, so {path} is not written; the last good state is in {path}: resume")
+            test_eq(checkpoint.describe(path)["started"]["pictures"], 16 * (number - 1))
+            go(folder)
+            for line in Path(folder, "net.jsonl").read_text().splitlines(): json.loads(line, parse_constant=lambda word: 1 / 0)
+            test_eq(len(checkpoint.describe(path)["history"]), 2)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "net.pt")
+        with ruined(weights, 3), patch.object(checkpoint, "non_finite_state", lambda *state: ""):      # as an older version
+            test_fail(lambda: go(folder), contains="the loss is nan")
+        last = checkpoint.before(path)
+        test_fail(lambda: go(folder), contains=f"{path} can't be resumed: fc.weight of the weights is not finite; "
+                                               f"the one before it is good, to go on from there: mv {last} {path}")
+        os.replace(last, path)
+        go(folder)
 
 
 def test_resuming_another_network_is_refused():

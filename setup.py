@@ -18,7 +18,7 @@ def read_settings():
 
 
 class BuildWithCourse(build_py):
-    """Put the lessons, nbs/tutorials/[1-9]_*.ipynb, into the package as moonshine/course: see `moonshine lab`."""
+    """Put the lessons, nbs/course/[1-9]_*.ipynb, into the package as moonshine/course: see `moonshine lab`."""
 
     def run(self):
         super().run()
@@ -27,7 +27,7 @@ class BuildWithCourse(build_py):
         course = Path(self.build_lib, "moonshine", "course")
         shutil.rmtree(course, ignore_errors=True)  # an earlier build's
         course.mkdir(parents=True)
-        for lesson in sorted(HERE.glob("nbs/tutorials/[1-9]_*.ipynb")):
+        for lesson in sorted(HERE.glob("nbs/course/[1-9]_*.ipynb")):
             shutil.copy(lesson, course)
 
 

@@ -24,11 +24,12 @@ from pathlib import Path
 
 import torch
 
-from moonshine import checkpoint, trainer
-from moonshine.attention import Taps, attention_transfer
-from moonshine.data import RELEASED_NORMALISATION, Data, Pictures, crop_and_flip, folder, generator
-from moonshine.losses import Loss, Term, cross_entropy, soft_term, soft_weight
-from moonshine.wrn import wrn
+from moonshine.training import checkpoints as checkpoint
+from moonshine.training import loop as trainer
+from moonshine.losses.attention import Taps, attention_transfer
+from moonshine.data.datasets import RELEASED_NORMALIZATION, Data, ImageSet, crop_and_flip, folder, generator
+from moonshine.losses.terms import Loss, Term, cross_entropy, soft_term, soft_weight
+from moonshine.models.wide_resnet import wrn
 
 STUDENTS = {"G(N/8)": (16, 2), "BG(2,M/8)": (16, 2), "S": (16, 1), "G(N)": (16, 2), "B(2)": (16, 2)}
 RECIPES = {
@@ -107,7 +108,7 @@ def prepare(images, cache):
     "Decode the images once, for all processes"
     if (cache / "data.pt").exists(): return
     data = folder(images)
-    how = RELEASED_NORMALISATION["cifar10"]
+    how = RELEASED_NORMALIZATION["cifar10"]
     data = replace(data, mean=tuple(how["mean"]), std=tuple(how["std"]))
     content = dict(train=data.train.images, train_labels=data.train.labels, test=data.test.images,
                    test_labels=data.test.labels, classes=list(data.classes), mean=data.mean, std=data.std,
@@ -118,8 +119,8 @@ def prepare(images, cache):
 
 def read(cache, device):
     saved = torch.load(cache / "data.pt", weights_only=True)
-    train = Pictures(saved["train"].to(device), saved["train_labels"].to(device))
-    test = Pictures(saved["test"].to(device), saved["test_labels"].to(device))
+    train = ImageSet(saved["train"].to(device), saved["train_labels"].to(device))
+    test = ImageSet(saved["test"].to(device), saved["test_labels"].to(device))
     return Data("CIFAR-10 (JPEG)", train, test, tuple(saved["classes"]), saved["mean"], saved["std"]), saved["fingerprint"]
 
 
@@ -127,7 +128,7 @@ def scarce(data, each=500):
     "The first images of each class"
     members = [(data.train.labels == label).nonzero().flatten()[:each] for label in range(len(data.classes))]
     keep = torch.cat(members).sort().values
-    return replace(data, train=Pictures(data.train.images[keep], data.train.labels[keep]))
+    return replace(data, train=ImageSet(data.train.images[keep], data.train.labels[keep]))
 
 
 def schedule(recipe, count):
@@ -162,7 +163,7 @@ class Step:
         self.plan = {key: value.to(self.device) for key, value in schedule(recipe, len(data.train)).items()}
         self.at = torch.zeros(1, dtype=torch.long, device=self.device)
         self.sums = torch.zeros(2, dtype=torch.double, device=self.device)          # loss, misclassified
-        how = data.normalisation()
+        how = data.normalization()
         self.mean, self.std = (torch.tensor(how[key], device=self.device).view(1, 3, 1, 1) * 255 for key in ("mean", "std"))
         self.graph = None
 
@@ -254,7 +255,7 @@ class Lane:
             self.step.begin(one)
         self.one, self.done, self.started = one, 0, time.perf_counter()
 
-    def go_on(self, chunk=50):
+    def resume(self, chunk=50):
         "Hand the GPU a few more steps, unless it has enough to do; returns a row when the run is complete"
         while self.marks and self.marks[0].query(): self.marks.popleft()
         if len(self.marks) >= 3: return None
@@ -282,7 +283,7 @@ class Lane:
 
 
 def save(step, path, data, **info):
-    checkpoint.save(path, step.model, classes=list(data.classes), normalisation=data.normalisation(),
+    checkpoint.save(path, step.model, classes=list(data.classes), normalization=data.normalization(),
                     recipe=trainer.asdict(step.recipe), **info)
 
 
@@ -294,7 +295,7 @@ def teach(out, data, amp, args):
                                      epoch_step=tuple(round(args.teacher_epochs * part) for part in (0.3, 0.6, 0.8)))
         lane = Lane(dict(teacher=data), None, amp)
         lane.start(dict(study="teacher", block="S", depth=16, width=2, seed=0, **NOTHING))
-        while (row := lane.go_on()) is None: time.sleep(0.001)
+        while (row := lane.resume()) is None: time.sleep(0.001)
         save(lane.step, path, data, scores=row)
         (out / "teacher.json").write_text(json.dumps(row, indent=1))
         print("teacher", row, flush=True)
@@ -328,7 +329,7 @@ def work(data, teacher, out, args, end):
                 waiting.remove(one)
                 lane.start(one)
             else: idle = False
-            if lane.one is not None and (row := lane.go_on()):
+            if lane.one is not None and (row := lane.resume()):
                 took[row["study"]] = max(took.get(row["study"], 0), row["seconds"] + 2)
                 with path.open("a") as file: file.write(json.dumps(row) + "\n")
                 if name := kept_name({key: row[key] for key in ("study", "block", "seed", *NOTHING)}):

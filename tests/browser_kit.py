@@ -175,8 +175,8 @@ class LessonPage:
         return [code.nth(i).locator(".jp-InputPrompt").inner_text().strip() for i in range(code.count())
                 if code.nth(i).locator(".cm-content").inner_text().strip()]
 
-    def pictures(self) -> int:
-        """Count the stored pictures that are seen: loaded, with a size on the page, and not a panel's own."""
+    def images(self) -> int:
+        """Count the stored images that are seen: loaded, with a size on the page, and not a panel's own."""
         return self.page.evaluate("""[...document.querySelectorAll('.jp-Notebook .jp-RenderedImage img')].filter(
             i => i.naturalWidth > 0 && i.getBoundingClientRect().width > 0).length""")
 
@@ -194,7 +194,7 @@ class LessonPage:
         self.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
 
     def screenshot(self, path: Path, limit: int = 12_000) -> None:
-        """Take a picture of the whole notebook, from its title on."""
+        """Take a image of the whole notebook, from its title on."""
         size = self.page.viewport_size
         needed = self.page.evaluate("""() => [...document.querySelectorAll('.jp-Notebook .jp-Cell')].reduce(
             (sum, cell) => sum + cell.getBoundingClientRect().height, 0)""")
@@ -224,25 +224,25 @@ class PanelOnPage:
         self.lesson.tally.check(holds, f"{self.lesson.path.name}, panel {self.name}: {message}")
 
     def number(self) -> int:
-        """Return how often the picture was drawn."""
+        """Return how often the image was drawn."""
         return int(self.image.get_attribute("data-n"))
 
     def look(self) -> None:
-        """Check what is shown at any time: a picture that has loaded, its words, no failure."""
+        """Check what is shown at any time: a image that has loaded, its words, no failure."""
         alt, text = self.image.get_attribute("alt"), self.status.inner_text()
         self.page.wait_for_function("i => i.naturalWidth > 0", arg=self.image.element_handle())
-        self.check(self.image.evaluate("i => i.complete && i.naturalWidth > 0"), "the picture did not load")
+        self.check(self.image.evaluate("i => i.complete && i.naturalWidth > 0"), "the image did not load")
         self.check(len(alt) > 20 and len(text) > 20, f"has no words: {alt!r}, {text!r}")
         self.check("This panel failed" not in text, text)
         self.texts.add(text)
         self.sources.add(self.image.get_attribute("src"))
 
     def shows(self) -> tuple:
-        """Return the picture and the words."""
+        """Return the image and the words."""
         return self.image.get_attribute("src"), self.status.inner_text()
 
     def moves(self, what: str, act) -> bool:
-        """Do something that must lead to a new drawing; was it another picture, or were there other words?"""
+        """Do something that must lead to a new drawing; was it another image, or were there other words?"""
         before, shown = self.number(), self.shows()
         act()
         self.wait_beyond(before, what)
@@ -250,17 +250,17 @@ class PanelOnPage:
         return self.shows() != shown
 
     def wait_beyond(self, before: int, what: str) -> None:
-        """Wait for a picture after number `before`, and until no more come."""
+        """Wait for a image after number `before`, and until no more come."""
         js = "([panel, n]) => +panel.querySelector('.moonshine-image').dataset.n > n"
         try:
             self.page.wait_for_function(js, arg=[self.element.element_handle(), before], timeout=15_000)
         except Exception as error:
-            self.check(False, f"{what}: no new picture ({type(error).__name__}); it says: {self.status.inner_text()}")
+            self.check(False, f"{what}: no new image ({type(error).__name__}); it says: {self.status.inner_text()}")
         self.check(True, "")
         self.settle()
 
     def settle(self, limit: float = 4) -> None:
-        """Wait until the kernel is idle and the picture stays, but not for a training that goes on."""
+        """Wait until the kernel is idle and the image stays, but not for a training that goes on."""
         end, number = time.time() + limit, None
         while number != self.number() and time.time() < end:
             number = self.number()
@@ -366,7 +366,7 @@ class PanelOnPage:
         return self.element.evaluate(TOO_WIDE)
 
     def hides_what_is_stored(self) -> bool:
-        """Are the picture and the words for those without a kernel, below the panel, hidden as long as it lives?"""
+        """Are the image and the words for those without a kernel, below the panel, hidden as long as it lives?"""
         return self.element.evaluate("""p => {
             const outputs = [...p.closest('.jp-OutputArea').querySelectorAll(':scope > .jp-OutputArea-child')];
             const below = outputs.slice(outputs.findIndex(output => output.contains(p)) + 1).slice(0, 2);

@@ -24,8 +24,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 
 from kills import equal, result
-from moonshine import checkpoint, data as datasets, trainer
-from moonshine.cli import main as moonshine
+from moonshine.training import checkpoints as checkpoint
+from moonshine.data import datasets
+from moonshine.training import loop as trainer
+from moonshine.cli.main import main as moonshine
 
 LOCK = checkpoint.lock_file("T").name
 FLAGS = "--wrn_depth 10 --wrn_width 0.5 --conv G(N) --batch_size 16 --epoch_step [1] --resume"
@@ -209,7 +211,7 @@ def removed_folder(start, expected, draw) -> tuple[bool, str]:
             if left[0] == -1:
                 shutil.rmtree(folder)
             return real(*arguments)
-        with patch("moonshine.trainer.check_finite", remove):
+        with patch("moonshine.training.loop.check_finite", remove):
             status, said = train(folder, 3)
         said = said.replace(str(folder), "checkpoints")
         assert status == 0 and said.count("\n") == 1 and "note: checkpoints was removed or cleared during the run; all is written anew" in said, said

@@ -19,13 +19,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 
-from moonshine import checkpoint, data as datasets
-from moonshine.attention import student_loss
-from moonshine.cli import main as moonshine
-from moonshine.data import shapes
+from moonshine.training import checkpoints as checkpoint
+from moonshine.data import datasets
+from moonshine.losses.attention import student_loss
+from moonshine.cli.main import main as moonshine
+from moonshine.data.datasets import shapes
 from moonshine.errors import InputError
-from moonshine.trainer import Means, Recipe, train  # noqa: F401  a test breaks Means
-from moonshine.wrn import wrn
+from moonshine.training.loop import RunningAverage, Recipe, train  # noqa: F401  a test breaks it
+from moonshine.models.wide_resnet import wrn
 
 RECIPE = Recipe(epochs=3, batch_size=16, epoch_step=(1, 2), seed=5)
 NAME = "T"
@@ -37,7 +38,7 @@ def train_once(folder, data, save_every=1, **options):
     torch.manual_seed(1)
     teacher = wrn(10, 0.5).eval()
     torch.manual_seed(RECIPE.seed)
-    return train(wrn(10, 1, "G(N)"), data, student_loss(10, 3, 0.5, 1000.0), RECIPE, NAME, folder, teacher, go_on=True, quiet=True,
+    return train(wrn(10, 1, "G(N)"), data, student_loss(10, 3, 0.5, 1000.0), RECIPE, NAME, folder, teacher, resume=True, quiet=True,
                  save_every=save_every, **options)
 
 
@@ -173,7 +174,7 @@ def warm():
     torch.set_num_threads(1)
     if importlib.util.find_spec("tensorboard"):
         importlib.import_module("torch.utils.tensorboard")  # once, here
-    torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)  # the first optimiser imports hundreds of modules
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)  # the first optimizer imports hundreds of modules
 
 
 def main(kills=30, seed=0) -> list[dict]:

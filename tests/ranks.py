@@ -1,7 +1,7 @@
 """Train with several processes, kill or stop them, go on with another number of them, and say what each of them did.
 
 Like `kills.py` one process imports torch, computes nothing, and forks all others from itself; `tests/test_workers.py` runs its functions. They
-find each other as under torchrun, by the environment. The pictures carry their number in their pixels, and the network notes which it sees.
+find each other as under torchrun, by the environment. The images carry their number in their pixels, and the network notes which it sees.
 """
 import json
 import os
@@ -17,34 +17,35 @@ from kills import fork, result, wait, warm
 import torch
 from torch import nn
 
-from moonshine import checkpoint, workers
-from moonshine.data import Data, Pictures, imagenet
+from moonshine.training import checkpoints as checkpoint
+from moonshine.training import distributed as workers
+from moonshine.data.datasets import Data, ImageSet, imagenet
 from moonshine.errors import InputError
-from moonshine.losses import cross_entropy
-from moonshine.trainer import Recipe, StopSignals, train
-from moonshine.wrn import wrn
+from moonshine.losses.terms import cross_entropy
+from moonshine.training.loop import Recipe, SignalHandler, train
+from moonshine.models.wide_resnet import wrn
 
 NAME = "T"
 RECIPE = Recipe(epochs=2, batch_size=16, learning_rate=0.02, epoch_step=(1,), seed=5, augment=False)
-PICTURES = 50  # three batches of 16, and one of 2
+IMAGES = 50  # three batches of 16, and one of 2
 TIMES = ("seconds", "images_per_second")
 
 
-def numbered(train=PICTURES, test=21):
-    """Pictures whose red pixels are their number, with labels and green and blue that are drawn."""
+def numbered(train=IMAGES, test=21):
+    """Images whose red pixels are their number, with labels and green and blue that are drawn."""
     draw = torch.Generator().manual_seed(0)
 
-    def pictures(count):
+    def images(count):
         images = torch.randint(0, 256, (count, 3, 8, 8), dtype=torch.uint8, generator=draw)
         images[:, 0] = torch.arange(count, dtype=torch.uint8)[:, None, None]
-        return Pictures(images, torch.randint(0, 10, (count,), generator=draw))
-    data = Data("numbered", pictures(train), pictures(test), tuple("abcdefghij"), (0.0,) * 3, (1.0,) * 3)
+        return ImageSet(images, torch.randint(0, 10, (count,), generator=draw))
+    data = Data("numbered", images(train), images(test), tuple("abcdefghij"), (0.0,) * 3, (1.0,) * 3)
     object.__setattr__(data, "test_batch", 10)
     return data
 
 
 class Noting(nn.Module):
-    """A small network without batch norm, in float64, that notes the numbers of the pictures of each step."""
+    """A small network without batch norm, in float64, that notes the numbers of the images of each step."""
 
     def __init__(self, batch_norm=False):
         super().__init__()
@@ -116,7 +117,7 @@ def run(folder, stop=None, batch_norm=False, slow=0.0, save_every=0, spoil=None)
             total = total * float("nan")
         return total, terms
     slowly.needs = loss.needs
-    history = train(model, numbered(), slowly, RECIPE, NAME, folder, go_on=True, quiet=True, stop=stop, save_every=save_every)
+    history = train(model, numbered(), slowly, RECIPE, NAME, folder, resume=True, quiet=True, stop=stop, save_every=save_every)
     rows = [{key: value for key, value in row.items() if key not in TIMES} for row in history]
     return dict(seen=model.seen, history=rows, stopped=bool(stop and stop.signal), net=weights(model))
 
@@ -134,7 +135,7 @@ def saved(folder):
                 processes=[entry["processes"] for entry in checkpoint.describe(Path(folder, f"{NAME}.pt"))["starts"]])
 
 
-def together(sizes=(1, 2, 3)) -> list:
+def wrap_ddp(sizes=(1, 2, 3)) -> list:
     """The same run by 1, 2 and 3 processes: what each process saw and came to."""
     warm()
     with tempfile.TemporaryDirectory() as top:
@@ -176,7 +177,7 @@ def signalled() -> dict:
     warm()
 
     def listening(folder):
-        with StopSignals() as stop:
+        with SignalHandler() as stop:
             return dict(run(folder, stop, slow=0.05), signal=stop.signal and stop.signal.name)
     with tempfile.TemporaryDirectory() as top:
         out = Path(top, "out")
@@ -188,7 +189,7 @@ def signalled() -> dict:
         statuses = [wait(process) for process in processes]
         done = checkpoint.describe(Path(top, "run", f"{NAME}.pt"))
         return dict(statuses=statuses, answers=[json.loads(Path(out, str(rank)).read_text()) for rank in range(2)],
-                    pictures=done["started"]["pictures"] + PICTURES * done["epoch"])
+                    images=done["started"]["images"] + IMAGES * done["epoch"])
 
 
 def refused() -> dict:
@@ -207,7 +208,7 @@ def refused() -> dict:
 def streamed(root) -> list:
     """Which files each of two processes opens in an epoch, and the history; then those of one process."""
     warm()
-    from moonshine import data as datasets
+    from moonshine.data import datasets
 
     def work():
         data, opened, real = imagenet(root, 32, 0), [], datasets._open
@@ -226,8 +227,8 @@ def streamed(root) -> list:
 
 
 def main(root) -> dict:
-    """Everything above, for `tests/test_workers.py`; `root` holds pictures to be streamed."""
-    parts = dict(together=together, stopped_2_1=partial(stopped, 2, 1, 2), stopped_1_3=partial(stopped, 1, 3, 5),
+    """Everything above, for `tests/test_workers.py`; `root` holds images to be streamed."""
+    parts = dict(wrap_ddp=wrap_ddp, stopped_2_1=partial(stopped, 2, 1, 2), stopped_1_3=partial(stopped, 1, 3, 5),
                  stopped_2_2=partial(stopped, 2, 2, 2, batch_norm=True), killed_first=partial(killed, 0, 2, 2), killed_second=partial(killed, 1, 3, 1),
                  signalled=signalled, refused=refused, streamed=partial(streamed, root))
     return {name: part() for name, part in parts.items()}

@@ -5,8 +5,9 @@ import json
 import pytest
 import torch
 
-from moonshine import bench, data
-from moonshine.cli import main
+from moonshine import benchmarking as bench
+from moonshine.data import datasets as data
+from moonshine.cli.main import main
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +23,7 @@ def test_quick_bench_writes_every_time(tmp_path, capsys):
     result = json.loads((tmp_path / "bench.json").read_text())
     assert [row["row"] for row in result["rows"]] == list(bench.QUICK)
     assert result["machine"]["torch"] == torch.__version__ and result["machine"]["threads"] == torch.get_num_threads()
-    assert result["data"] == "shapes" and "pictures: shapes" in out
+    assert result["data"] == "shapes" and "images: shapes" in out
     assert result["precision"] in out and "chosen: bfloat16 is" in out
     for row in result["rows"]:
         assert f"{row['ratio']:.2f}" in out
@@ -45,7 +46,7 @@ def test_refused_in_one_line(message, arguments, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_textbook_sees_each_picture_once_normalised_as_ours():
+def test_the_textbook_sees_each_image_once_normalized_as_ours():
     few = data.shapes(train=20, test=10)
     loader = bench.textbook_loader(few, 8)
     assert sorted(y.item() for _, labels in loader for y in labels) == sorted(few.train.labels.tolist())

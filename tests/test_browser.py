@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 from browser_kit import LessonPage, Tally, find_chromium, jupyterlab_server, what_is_missing
 
-from moonshine.cli import copy_course, lessons
+from moonshine.cli.main import copy_course, lessons
 
-COURSE = Path(os.environ.get("MOONSHINE_COURSE") or Path(__file__).resolve().parent.parent / "nbs" / "tutorials")
+COURSE = Path(os.environ.get("MOONSHINE_COURSE") or Path(__file__).resolve().parent.parent / "nbs" / "course")
 WIDTHS = 1280, 700
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory):
+def images(tmp_path_factory):
     """The folder of the screenshots."""
     folder = Path(os.environ.get("MOONSHINE_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -28,13 +28,13 @@ def pictures(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def tally(pictures, request):
+def tally(images, request):
     """Counts, printed and written down at the end."""
     counts = Tally()
     yield counts
-    (pictures / "browser.json").write_text(json.dumps(asdict(counts), indent=1))
+    (images / "browser.json").write_text(json.dumps(asdict(counts), indent=1))
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        print(f"\n{counts}; screenshots: {pictures}", file=sys.stderr, flush=True)  # a worker of xdist has no stdout
+        print(f"\n{counts}; screenshots: {images}", file=sys.stderr, flush=True)  # a worker of xdist has no stdout
 
 
 @pytest.fixture(scope="session")
@@ -53,13 +53,13 @@ def jupyter(tmp_path_factory):
 
 
 @pytest.fixture
-def lesson(jupyter, tally, pictures, request):
-    """A lesson open in the browser; a picture of it if the test fails, and its kernel ended in any case."""
+def lesson(jupyter, tally, images, request):
+    """A lesson open in the browser; a image of it if the test fails, and its kernel ended in any case."""
     url, course, browser = jupyter
     opened, start = LessonPage(browser, url, course / request.param, tally), time.time()
     opened.open()
     yield opened
-    opened.page.screenshot(path=pictures / f"{opened.path.stem}_at_the_end.png")
+    opened.page.screenshot(path=images / f"{opened.path.stem}_at_the_end.png")
     opened.stop_kernel()
     opened.page.close()
     tally.seconds[opened.path.stem] = round(time.time() - start, 1)
@@ -71,16 +71,16 @@ def stored_outputs(path):
     return [cell["outputs"] for cell in cells if cell["cell_type"] == "code"]
 
 
-def stored_pictures(path):
-    """Count the pictures in the file of a notebook."""
+def stored_images(path):
+    """Count the images in the file of a notebook."""
     return sum("image/png" in output.get("data", {}) for outputs in stored_outputs(path) for output in outputs)
 
 
-def opens_with_its_pictures(lesson):
+def opens_with_its_images(lesson):
     """A notebook that has not been run shows what it stored: nothing hides it."""
     lesson.tally.check(lesson.count(".moonshine-panel") == 0, "there is a live panel before the first run")
-    stored, seen = stored_pictures(lesson.path), lesson.pictures()
-    lesson.tally.check(stored == seen > 0, f"{stored} pictures are stored, {seen} are seen")
+    stored, seen = stored_images(lesson.path), lesson.images()
+    lesson.tally.check(stored == seen > 0, f"{stored} images are stored, {seen} are seen")
 
 
 def runs_through(lesson):
@@ -94,55 +94,55 @@ def runs_through(lesson):
 
 
 def moves(panel):
-    """A panel follows keys and pointer, in the picture and in the words."""
+    """A panel follows keys and pointer, in the image and in the words."""
     panel.look()
-    panel.check(panel.hides_what_is_stored(), "the picture for those without a kernel shows beside the live one")
+    panel.check(panel.hides_what_is_stored(), "the image for those without a kernel shows beside the live one")
     if panel.is_gate():
         return panel.pass_gate()
     panel.check(panel.by_keyboard(), "no key moves it")
     panel.check(panel.by_pointer(), "no pointer moves it")
     panel.check(len(panel.texts) > 1, "its words never change")
-    panel.check(len(panel.sources) > 1, "its picture never changes")
+    panel.check(len(panel.sources) > 1, "its image never changes")
     panel.lesson.tally.panels_moved += 1
 
 
-def fits(lesson, panels, width, pictures):
-    """Nothing sticks out of the window; a picture of each panel and of the lesson."""
+def fits(lesson, panels, width, images):
+    """Nothing sticks out of the window; a image of each panel and of the lesson."""
     lesson.set_width(width)
     for number, panel in enumerate(panels, 1):
         panel.element.scroll_into_view_if_needed()
         panel.check(not panel.too_wide(), f"too wide for a window of {width}: {panel.too_wide()}")
-        panel.element.screenshot(path=pictures / f"{lesson.path.stem}_{number}_{panel.name}_{width}.png")
+        panel.element.screenshot(path=images / f"{lesson.path.stem}_{number}_{panel.name}_{width}.png")
     sideways = lesson.page.locator(".jp-Notebook").evaluate("e => e.scrollWidth - e.clientWidth")
     lesson.tally.check(sideways <= 1, f"the notebook scrolls sideways by {sideways} in a window of {width}")
-    lesson.screenshot(pictures / f"{lesson.path.stem}_{width}.png")
+    lesson.screenshot(images / f"{lesson.path.stem}_{width}.png")
 
 
-def keeps_its_pictures(lesson, panels):
-    """Saved and opened again, with a new kernel: the stored picture and words of every panel are there."""
+def keeps_its_images(lesson, panels):
+    """Saved and opened again, with a new kernel: the stored image and words of every panel are there."""
     lesson.save()
     stored = stored_outputs(lesson.path)
     for panel in panels:
         outputs = stored[panel.code_cell]
-        panel.check(any("image/png" in output.get("data", {}) for output in outputs), "no picture was saved")
+        panel.check(any("image/png" in output.get("data", {}) for output in outputs), "no image was saved")
         panel.check(any(output["output_type"] == "stream" for output in outputs), "no words were saved")
     lesson.stop_kernel()
     lesson.open()
-    opens_with_its_pictures(lesson)
+    opens_with_its_images(lesson)
 
 
 @pytest.mark.parametrize("lesson", [path.name for path in lessons(COURSE)], indirect=True)
-def test_lesson(lesson, tally, pictures):
+def test_lesson(lesson, tally, images):
     """One lesson from its first opening to its second."""
-    opens_with_its_pictures(lesson)
+    opens_with_its_images(lesson)
     runs_through(lesson)
     panels = lesson.panels()
     tally.check(panels, "no live panel")
     for number, panel in enumerate(panels, 1):
-        panel.element.screenshot(path=pictures / f"{lesson.path.stem}_{number}_{panel.name}_opens.png")
+        panel.element.screenshot(path=images / f"{lesson.path.stem}_{number}_{panel.name}_opens.png")
         moves(panel)
     for width in WIDTHS:
-        fits(lesson, panels, width, pictures)
+        fits(lesson, panels, width, images)
     tally.check(not lesson.complaints, f"the browser's console has errors: {lesson.complaints}")
-    keeps_its_pictures(lesson, panels)
+    keeps_its_images(lesson, panels)
     tally.lessons += 1

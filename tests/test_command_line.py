@@ -14,19 +14,19 @@ import pytest
 import torch
 from PIL import Image
 
-from moonshine import data
-from moonshine.checkpoint import NETWORKS, load, save, sealed
-from moonshine.cli import main
-from moonshine.wrn import wrn
+from moonshine.data import datasets as data
+from moonshine.training.checkpoints import NETWORKS, load, save, sealed
+from moonshine.cli.main import main
+from moonshine.models.wide_resnet import wrn
 
 SMALL = ["--wrn_depth", "10", "--wrn_width", "0.5", "--epochs", "1", "--batch_size", "32"]
 
 
 @pytest.fixture(autouse=True)
 def a_folder_of_its_own(tmp_path, monkeypatch):
-    """Each test starts in an empty folder, with few drawn pictures."""
+    """Each test starts in an empty folder, with few drawn images."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("moonshine.blocks.USER", {})  # no test has given a --module before
+    monkeypatch.setattr("moonshine.blocks.families.USER", {})  # no test has given a --module before
     few = data.shapes(train=64, test=32)
     monkeypatch.setitem(data.DATASETS, "shapes", lambda *arguments: few)
 
@@ -49,7 +49,7 @@ def refused(capsys):
     return check
 
 
-def write_pictures(root="pictures", classes=("cat", "dog")):
+def write_images(root="images", classes=("cat", "dog")):
     for part in ("train", "test"):
         for number, name in enumerate(classes):
             os.makedirs(f"{root}/{part}/{name}")
@@ -77,9 +77,9 @@ def test_teacher_then_student(capsys):
 
 def test_default_flags_are_the_released_ones():
     from inspect import signature
-    from moonshine.cli import train
+    from moonshine.cli.main import train
     default = {name: parameter.default for name, parameter in signature(train).parameters.items()}
-    expected = dict(workers=2, go_on=False, GPU=None, teacher_name="wrn_40_2_T", student_name="wrn_40_2_student_KT", depth=40, width=2, conv=None,
+    expected = dict(workers=2, resume=False, GPU=None, teacher_name="wrn_40_2_T", student_name="wrn_40_2_student_KT", depth=40, width=2, conv=None,
                     module=None, splits=1, lr=0.1, lr_decay_ratio=0.2, epoch_step="[60,120,160]", epochs=200, temperature=4, alpha=0,
                     aux_loss="AT", beta=1e3, batch_size=128, weight_decay=5e-4, print_freq=10)
     assert {name: default[name] for name in expected} == expected
@@ -132,7 +132,7 @@ def test_a_convolution_of_your_own(refused, capsys):
     assert main([*own, "--epochs", "1"]) == 0 and main([*own, "--epochs", "2", "--resume"]) == 0
     assert "WRN-10-0.5 module(mine.py)/Basic" in capsys.readouterr().out
     os.remove("ran")
-    from moonshine import blocks
+    from moonshine.blocks import families as blocks
     blocks.USER.clear()
     refused("is code of the file mine.py; give it with --module", "train", "shapes", "student", "-t", "T", "-s", "S", *SMALL)
     assert not os.path.exists("ran")
@@ -211,7 +211,7 @@ def test_bad_flags(refused, message, arguments):
 
 
 def test_bad_words(refused):
-    refused("unknown data set 'cifar'", "train", "cifar", "teacher")
+    refused("unknown dataset 'cifar'", "train", "cifar", "teacher")
     refused("unknown mode 'pupil'", "train", "shapes", "pupil")
     refused("unknown block 'Q'", "costs", "Q")
     refused("use --table 1, 2, 3 or 4", "costs", "--table", "7")
@@ -260,7 +260,7 @@ def test_a_lock_that_is_a_link_is_not_followed(refused, monkeypatch, target):
 def test_a_name_is_no_path(refused, name):
     refused(f"invalid run name {name!r}: ", "train", "shapes", "teacher", f"--teacher_checkpoint={name}", *SMALL)
     refused(f"invalid run name {name!r}: ", "train", "shapes", "student", "--beta", "0", f"--student_checkpoint={name}", *SMALL)
-    refused(f"invalid run name {name!r}: " if name else "no folder", "distil", "resnet18", "--data_dir", "pictures", f"--teacher_checkpoint={name}")
+    refused(f"invalid run name {name!r}: " if name else "no folder", "distill", "resnet18", "--data_dir", "images", f"--teacher_checkpoint={name}")
 
 
 def test_the_last_run_of_a_name_is_kept():
@@ -283,7 +283,7 @@ def test_a_run_goes_on_with_the_weight_decay_it_is_given():
         assert main([*train, "-t", name, "--epochs", "1"]) == 0
         assert main([*train, "-t", name, "--epochs", "2", "--weightDecay", decay]) == 0
     same, other = (torch.load(f"checkpoints/{name}.pt", weights_only=True) for name in ("same", "other"))
-    assert other["recipe"]["weight_decay"] == other["optimiser"]["param_groups"][0]["weight_decay"] == 0.2
+    assert other["recipe"]["weight_decay"] == other["optimizer"]["param_groups"][0]["weight_decay"] == 0.2
     norm = lambda content: sum(value.square().sum() for name, value in content["net"].items() if name.endswith("conv1.weight"))
     assert norm(other) < norm(same)
 
@@ -299,14 +299,14 @@ def spoil(change):
 
 @pytest.mark.parametrize("message, change", [
     ("the momentum of conv1.weight is (1,) torch.float32, not (16, 3, 3, 3) torch.float32",
-     lambda content: content["optimiser"]["state"][0].update(momentum_buffer=torch.ones(1))),
+     lambda content: content["optimizer"]["state"][0].update(momentum_buffer=torch.ones(1))),
     ("0.momentum_buffer of the momentum is not finite",
-     lambda content: content["optimiser"]["state"][0]["momentum_buffer"].fill_(float("nan"))),
+     lambda content: content["optimizer"]["state"][0]["momentum_buffer"].fill_(float("nan"))),
     ("conv1.weight of the weights is not finite", lambda content: content["net"]["conv1.weight"].fill_(float("inf"))),
     ("0.test_loss of the history is not finite", lambda content: content["history"][0].update(test_loss=float("nan"))),
-    ("holds no optimizer state that can be read", lambda content: content["optimiser"].update(param_groups=3)),
+    ("holds no optimizer state that can be read", lambda content: content["optimizer"].update(param_groups=3)),
 ])
-def test_a_checkpoint_that_can_not_go_on_is_refused(refused, message, change):
+def test_a_checkpoint_that_can_not_resume_is_refused(refused, message, change):
     train = ["train", "shapes", "teacher", "-t", "T", "--resume", *SMALL]
     assert main(train) == 0
     spoil(change)
@@ -340,14 +340,14 @@ def test_weights_that_are_numbers_and_no_use_do_not_lose_the_run(capsys):
 def test_bad_folders(refused):
     train = ["train", "folder", "teacher", *SMALL]
     refused("needs --data_dir", *train)
-    train += ["--data_dir", "pictures"]
-    refused("no folder pictures", *train)
-    write_pictures()
-    os.makedirs("pictures/train/emu")
-    refused("class folder pictures/train/emu holds no pictures", *train)
-    os.rmdir("pictures/train/emu")
-    open("pictures/test/dog/1.png", "wb").write(b"no picture")
-    refused("pictures/test/dog/1.png can't be read as a picture", *train)
+    train += ["--data_dir", "images"]
+    refused("no folder images", *train)
+    write_images()
+    os.makedirs("images/train/emu")
+    refused("class folder images/train/emu holds no images", *train)
+    os.rmdir("images/train/emu")
+    open("images/test/dog/1.png", "wb").write(b"no image")
+    refused("images/test/dog/1.png can't be read as a image", *train)
 
 
 def test_absent_cifar_says_how_to_get_it(refused):
@@ -360,7 +360,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_checkpoint(capsys):
     good = open("checkpoints/T.pt", "rb").read()
     assert main(["train", "shapes", "teacher", "--epochs", "2", "--lr", "1e25", "--resume", *few]) == 2
     err = capsys.readouterr().err
-    assert "epoch 2, after 16 pictures" in err and "ce" in err and err.count("\n") == 1
+    assert "epoch 2, after 16 images" in err and "ce" in err and err.count("\n") == 1
     assert open("checkpoints/T.pt", "rb").read() == good
 
 
@@ -399,7 +399,7 @@ def test_importing_moonshine_does_not_import_torch():
 
 
 def test_core_modules_do_not_import_matplotlib_or_widgets():
-    names = "blocks wrn costs data losses attention checkpoint trainer paper resnet erfnet structured".split()
+    names = "blocks.families models.wide_resnet costs.counting data.datasets losses.terms losses.attention training.checkpoints training.loop paper.tables models.resnet models.segmentation blocks.structured".split()
     code = "import sys\n" + "\n".join(f"import moonshine.{name}" for name in names)
     code += "\nassert not {'matplotlib', 'ipywidgets', 'IPython'} & set(sys.modules), {'matplotlib', 'ipywidgets', 'IPython'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
@@ -411,32 +411,32 @@ def test_no_words_at_all_is_help(capsys):
     assert "train" in out and "demo" in out and "costs" in out
 
 
-# distil: the student of a torchvision network
+# distill: the student of a torchvision network
 
-TINY = ["--data_dir", "pictures", "--image_size", "64", "--epochs", "1", "--batch_size", "4"]
+TINY = ["--data_dir", "images", "--image_size", "64", "--epochs", "1", "--batch_size", "4"]
 
 
-def test_distil_trains_a_teacher_and_its_student(capsys):
-    write_pictures()
-    assert main(["distil", "resnet18", "--block", "G(4)", *TINY]) == 0
+def test_distill_trains_a_teacher_and_its_student(capsys):
+    write_images()
+    assert main(["distill", "resnet18", "--block", "G(4)", *TINY]) == 0
     out = capsys.readouterr().out
     assert "there is no checkpoints/resnet18.pt yet: it is trained first" in out
     assert "attention compared at layer1 (16×16), layer2 (8×8), layer3 (4×4), layer4 (2×2)" in out
     student, info = load("checkpoints/resnet18.student.pt")
     assert (info["architecture"], info["block"], info["num_classes"]) == ("resnet18", "G(4)", 2) and info["history"][0]["at"] > 0
     before = open("checkpoints/resnet18.pt", "rb").read()
-    assert main(["distil", "resnet18", "--block", "G(N)", "-s", "second", "--layers", "layer3,layer4", *TINY]) == 0
+    assert main(["distill", "resnet18", "--block", "G(N)", "-s", "second", "--layers", "layer3,layer4", *TINY]) == 0
     out = capsys.readouterr().out
     assert "attention compared at layer3 (4×4), layer4 (2×2)\n" in out and "trained first" not in out
     assert open("checkpoints/resnet18.pt", "rb").read() == before, "a teacher that is there is used as it is"
-    assert main(["distil", "resnet18", "--block", "G(N)", "-s", "second", "--resume", *TINY[:4], "--epochs", "2", "--batch_size", "4"]) == 0
+    assert main(["distill", "resnet18", "--block", "G(N)", "-s", "second", "--resume", *TINY[:4], "--epochs", "2", "--batch_size", "4"]) == 0
     assert load("checkpoints/second.pt")[1]["epoch"] == 2
 
 
 def test_a_dry_run_prints_the_plan_and_leaves_nothing(capsys):
-    write_pictures()
+    write_images()
     before = files()
-    assert main(["distil", "resnet18", "--dry_run", *TINY]) == 0
+    assert main(["distill", "resnet18", "--dry_run", *TINY]) == 0
     out = capsys.readouterr().out
     assert "layer4.1.conv2" in out and "compared at layer1, layer2, layer3, layer4" in out and files() == before
 
@@ -448,16 +448,16 @@ def test_a_dry_run_prints_the_plan_and_leaves_nothing(capsys):
     ("are both called T", ["resnet18", "-t", "T", "-s", "T"]),
     ("epochs is 0", ["resnet18", "--teacher_epochs", "0"]),
 ])
-def test_distil_refuses(refused, message, arguments):
-    write_pictures()
+def test_distill_refuses(refused, message, arguments):
+    write_images()
     save("checkpoints/resnet18.pt", NETWORKS["torchvision"]("resnet18", 2))
-    refused(message, "distil", *arguments, *TINY)
+    refused(message, "distill", *arguments, *TINY)
 
 
-def test_distil_refuses_what_has_nothing_to_give(refused, capsys):
-    write_pictures()
-    refused("nothing of mobilenet_v3_large becomes cheaper by G(4) (1 × the first layer, 15 × depthwise already)", "distil", "mobilenet_v3_large", *TINY)
-    assert main(["distil", "mobilenet_v3_large", "--dry_run", *TINY]) == 0
+def test_distill_refuses_what_has_nothing_to_give(refused, capsys):
+    write_images()
+    refused("nothing of mobilenet_v3_large becomes cheaper by G(4) (1 × the first layer, 15 × depthwise already)", "distill", "mobilenet_v3_large", *TINY)
+    assert main(["distill", "mobilenet_v3_large", "--dry_run", *TINY]) == 0
     assert "depthwise already" in capsys.readouterr().out
-    refused("has a map of one position at pictures of 48×48", "distil", "resnet18", "--layers", "avgpool", "--data_dir", "pictures", "--image_size", "48")
-    refused("did you mean 'layer4.1.conv1'", "distil", "resnet18", "--keep", "layer4.1.conv11", *TINY)
+    refused("has a map of one position at images of 48×48", "distill", "resnet18", "--layers", "avgpool", "--data_dir", "images", "--image_size", "48")
+    refused("did you mean 'layer4.1.conv1'", "distill", "resnet18", "--keep", "layer4.1.conv11", *TINY)

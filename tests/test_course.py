@@ -5,17 +5,17 @@ import nbformat
 import pytest
 from conftest import ROOT
 
-LESSONS = sorted(ROOT.glob("nbs/tutorials/[1-9]_*.ipynb"))
+LESSONS = sorted(ROOT.glob("nbs/course/[1-9]_*.ipynb"))
 OPEN = re.compile(r"^answer = \.\.\..*$", re.MULTILINE)   # the line that a reader completes
 GUESS_AT_ONCE = """
-import moonshine.lesson, moonshine.widgets
-make = moonshine.lesson.predict_gate
+import moonshine.panels.gates, moonshine.panels.widgets
+make = moonshine.panels.gates.predict_gate
 def committed(*args, **options):
     panel = make(*args, **options)
     panel.press("Commit")
     assert "You said" in panel.text, panel.text
     return panel
-moonshine.lesson.predict_gate = moonshine.widgets.predict_gate = committed
+moonshine.panels.gates.predict_gate = moonshine.panels.widgets.predict_gate = committed
 """  # a reader may commit a guess before the next cell has run: all that the answer needs must be there by then
 SOLUTION = re.compile(r"<details>.*?```python\n(.*?)```", re.DOTALL)
 
@@ -54,8 +54,8 @@ def test_a_lesson_holds_what_all_of_them_do(path):
     assert any(text.startswith("## In short") for text in prose)
     assert sum("predict_gate(" in cell.source for cell in code) >= 2
     panels = [cell for cell in code if re.search(r"show\(\w+_panel\(", cell.source)]
-    pictures = [output for cell in code for output in cell.outputs if "image/png" in output.get("data", {})]
-    assert panels and len(pictures) >= 2 + sum("predict_gate(" in cell.source for cell in code)
+    images = [output for cell in code for output in cell.outputs if "image/png" in output.get("data", {})]
+    assert panels and len(images) >= 2 + sum("predict_gate(" in cell.source for cell in code)
     assert sum(bool(OPEN.search(cell.source)) for cell in code) == 3
     links = [link for text in prose for link in re.findall(r"\]\((\d_\w+\.ipynb)\)", text)]
     assert all((path.parent / link).exists() for link in links)

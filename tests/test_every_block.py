@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from moonshine.blocks import BLOCKTYPES, RELEASED_NAMES, parse_block
-from moonshine.checkpoint import load, load_original, save
+from moonshine.blocks.families import BLOCKTYPES, RELEASED_NAMES, parse_block
+from moonshine.training.checkpoints import load, load_original, save
 from moonshine.errors import InputError
-from moonshine.wrn import wrn
+from moonshine.models.wide_resnet import wrn
 
 EVERY = [(name, blocktype) for name in (*RELEASED_NAMES, "ACDC") for blocktype in BLOCKTYPES]
 
@@ -23,13 +23,13 @@ KEYS = {
 
 
 def one_step(model):
-    """A network after one step on random pictures."""
+    """A network after one step on random images."""
     torch.manual_seed(1)
     x, y = torch.randn(4, 3, 8, 8), torch.tensor([0, 1, 2, 3])
-    optimiser = torch.optim.SGD(model.parameters(), 0.01)
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
     F.cross_entropy(model.train()(x), y).backward()
     before = [p.clone() for p in model.parameters()]
-    optimiser.step()
+    optimizer.step()
     assert all(torch.isfinite(p).all() for p in model.parameters())
     assert any(not torch.equal(a, b) for a, b in zip(before, model.parameters()))
     return model.eval()

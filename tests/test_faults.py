@@ -10,21 +10,21 @@ import pytest
 import torch
 
 import faults
-from moonshine import data
-from moonshine.checkpoint import describe, lock_file
-from moonshine.cli import main
+from moonshine.data import datasets as data
+from moonshine.training.checkpoints import describe, lock_file
+from moonshine.cli.main import main
 
 SMALL = ["--wrn_depth", "10", "--wrn_width", "0.5", "--batch_size", "32", "--epoch_step", "[]"]
-PROGRAM = ("import sys; from moonshine import data; from moonshine.cli import main; few = data.shapes(64, 32); "
-           "data.DATASETS['shapes'] = lambda *arguments: few; sys.exit(main(sys.argv[1:]))")  # the command line, with few pictures
+PROGRAM = ("import sys; from moonshine.data import datasets as data; from moonshine.cli.main import main; few = data.shapes(64, 32); "
+           "data.DATASETS['shapes'] = lambda *arguments: few; sys.exit(main(sys.argv[1:]))")  # the command line, with few images
 
 
 @pytest.fixture
 def few(tmp_path, monkeypatch):
-    """An empty folder, and few drawn pictures."""
+    """An empty folder, and few drawn images."""
     monkeypatch.chdir(tmp_path)
-    pictures = data.shapes(train=64, test=32)
-    monkeypatch.setitem(data.DATASETS, "shapes", lambda *arguments: pictures)
+    images = data.shapes(train=64, test=32)
+    monkeypatch.setitem(data.DATASETS, "shapes", lambda *arguments: images)
 
 
 @pytest.mark.parametrize("name", [*faults.FAULTS, "folder removed during the run"])
@@ -59,16 +59,16 @@ def test_save_every_and_progress_without_a_terminal(few, capsys):
     out = capsys.readouterr().out
     lines = [line.split("  ")[0] for line in out.splitlines() if line.startswith("epoch ")]
     assert lines == ["epoch 1/2", "epoch 2/2"] and "\r" not in out and "\x1b" not in out
-    assert describe("checkpoints/T.before.pt")["started"]["pictures"] == 64, "saved after the last step of the last epoch too"
+    assert describe("checkpoints/T.before.pt")["started"]["images"] == 64, "saved after the last step of the last epoch too"
 
 
-def test_other_pictures_are_noticed(few, capsys, monkeypatch):
+def test_other_images_are_noticed(few, capsys, monkeypatch):
     words = ["train", "shapes", "teacher", "-t", "T", "--resume", *SMALL, "--epochs"]
     assert main([*words, "1"]) == 0
     other = data.shapes(train=65, test=32)
     monkeypatch.setitem(data.DATASETS, "shapes", lambda *arguments: other)
     assert main([*words, "2"]) == 0
-    assert "note: the pictures of shapes are not those that T began with" in capsys.readouterr().err
+    assert "note: the images of shapes are not those that T began with" in capsys.readouterr().err
 
 
 def test_deterministic_flag(few):

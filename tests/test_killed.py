@@ -42,8 +42,8 @@ def test_a_signal_saves_at_the_next_step(name, status):
         assert entry["status"] == status and entry["plain"] and entry["equal"], entry
 
 
-def test_the_harness_would_notice_pictures_seen_twice():
-    """A resumed epoch that begins at its first picture again: the results must differ."""
-    broken = "kills.Means.__init__ = lambda self, sums=None, count=0: self.__dict__.update(sums={}, count=0)"
+def test_the_harness_would_notice_images_seen_twice():
+    """A resumed epoch that begins at its first image again: the results must differ."""
+    broken = "kills.RunningAverage.__init__ = lambda self, sums=None, count=0: self.__dict__.update(sums={}, count=0)"
     entries = harness(f"(exec({broken!r}), kills.main(5, 1))[1]")
     assert not all(entry["equal"] for entry in entries)

@@ -2,8 +2,8 @@
 import pytest
 import torch
 
-from moonshine.attention import activations, attention_map
-from moonshine.checkpoint import load, load_original
+from moonshine.losses.attention import activations, attention_map
+from moonshine.training.checkpoints import load, load_original
 
 EXPECTED = {  # file -> depth, width, block, classes
     "wrn_10_1.conv": (10, 1, "S", 10),

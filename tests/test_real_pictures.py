@@ -1,4 +1,4 @@
-"""A teacher and an AT student on a few hundred real pictures, by the command line, from files to checkpoints."""
+"""A teacher and an AT student on a few hundred real images, by the command line, from files to checkpoints."""
 import json
 import tarfile
 from collections import Counter
@@ -6,18 +6,18 @@ from collections import Counter
 import pytest
 import torch
 
-from moonshine.checkpoint import load
-from moonshine.cli import main
-from moonshine.data import load_data
+from moonshine.training.checkpoints import load
+from moonshine.cli.main import main
+from moonshine.data.datasets import load_data
 
-TRAIN, TEST = 40, 10  # pictures of each class
+TRAIN, TEST = 40, 10  # images of each class
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    """A small folder of CIFAR-10 as image files: the first pictures of each class."""
+def images(tmp_path_factory):
+    """A small folder of CIFAR-10 as image files: the first images of each class."""
     from conftest import find_shared
-    archive, root, taken = find_shared("data/cifar10-jpg.tar.xz"), tmp_path_factory.mktemp("pictures"), Counter()
+    archive, root, taken = find_shared("data/cifar10-jpg.tar.xz"), tmp_path_factory.mktemp("images"), Counter()
     with tarfile.open(archive) as tar:
         for member in tar:
             parts = member.name.split("/")
@@ -30,13 +30,13 @@ def pictures(tmp_path_factory):
     return root
 
 
-def test_one_epoch_of_teacher_and_student(pictures, tmp_path, monkeypatch, capsys):
+def test_one_epoch_of_teacher_and_student(images, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    common = ["--data_dir", str(pictures), "--wrn_depth", "10", "--wrn_width", "1", "--epochs", "1", "--batch_size", "50"]
+    common = ["--data_dir", str(images), "--wrn_depth", "10", "--wrn_width", "1", "--epochs", "1", "--batch_size", "50"]
     assert main(["train", "folder", "teacher", *common, "--conv", "S", "-t", "T"]) == 0
     assert main(["train", "folder", "student", *common, "--conv", "G(N/8)", "-t", "T", "-s", "S", "--alpha", "0.", "--beta", "1e3"]) == 0
     out = capsys.readouterr().out
-    assert "400 training and 100 test pictures, 10 classes" in out
+    assert "400 training and 100 test images, 10 classes" in out
     assert "0.977 at 32×32, 3.91 at 16×16, 15.6 at 8×8" in out
     model, info = load("checkpoints/S.pt")
     assert info["block"] == "G(N/8)" and info["epoch"] == 1 and info["classes"][0] == "airplane"
@@ -78,4 +78,4 @@ def test_photographs_are_streamed(photos):
         assert x.shape == (16, 3, 224, 224) and x.dtype == torch.float32
         assert y.shape == (16,) and y.dtype == torch.int64 and 0 <= y.min() and y.max() < 8
         assert (x.amin((0, 2, 3)) >= lowest - 1e-4).all() and (x.amax((0, 2, 3)) <= highest + 1e-4).all()
-        assert x.mean().abs() < 0.7 and 0.7 < x.std() < 1.5  # photographs, normalised as photographs are
+        assert x.mean().abs() < 0.7 and 0.7 < x.std() < 1.5  # photographs, normalized as photographs are

@@ -14,15 +14,15 @@ from dataclasses import asdict
 import pytest
 from PIL import Image
 
-from moonshine import report
-from moonshine.cli import main
-from moonshine.costs import paper_parameters
-from moonshine.trainer import Recipe
-from moonshine.wrn import wrn
+from moonshine.paper import report
+from moonshine.cli.main import main
+from moonshine.costs.counting import paper_parameters
+from moonshine.training.loop import Recipe
+from moonshine.models.wide_resnet import wrn
 
 METHODS = {"scratch": (0.0, 0.0, "code"), "kd": (0.9, 0.0, "code"), "at": (0.0, 1000.0, "code"), "kd-paper": (0.9, 0.0, "paper")}
 BLOCKS = ("S-2x2", "G(4)", "G(N/8)", "G(N)", "B(2)", "BG(2,2)", "BG(2,M/8)", "BG(2,M)")
-DATA = "CIFAR-10 (JPEG), 50,000 training and 10,000 test pictures"
+DATA = "CIFAR-10 (JPEG), 50,000 training and 10,000 test images"
 
 
 def seal(content):
@@ -98,13 +98,13 @@ def test_the_report_says_what_the_results_show(runs, capsys):
     assert all(line in said.out for line in found) and said.err == ""
 
 
-def test_the_picture_is_whole_and_in_the_page(runs):
+def test_the_image_is_whole_and_in_the_page(runs):
     made = report.report(runs, runs / "out")
     assert [path.name for path in made["files"]] == ["report.png", "report.md", "report.html"]
-    with Image.open(runs / "out" / "report.png") as picture:
-        picture.load()
-        assert picture.format == "PNG" and picture.width == 1050 and 450 < picture.height < 700
-        assert len(picture.convert("RGB").getcolors(1 << 20)) > 50  # something is drawn
+    with Image.open(runs / "out" / "report.png") as image:
+        image.load()
+        assert image.format == "PNG" and image.width == 1050 and 450 < image.height < 700
+        assert len(image.convert("RGB").getcolors(1 << 20)) > 50  # something is drawn
     page = (runs / "out" / "report.html").read_text()
     embedded = re.search(r'base64,([^"]+)"', page)[1]
     assert base64.b64decode(embedded) == (runs / "out" / "report.png").read_bytes()
@@ -181,5 +181,5 @@ def test_mistakes_are_one_line(tmp_path, capsys):
 
 
 def test_the_report_needs_no_pyplot():
-    code = "import sys, moonshine.report; assert 'matplotlib.pyplot' not in sys.modules and 'scipy' not in sys.modules"
+    code = "import sys, moonshine.paper.report; assert 'matplotlib.pyplot' not in sys.modules and 'scipy' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

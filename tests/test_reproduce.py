@@ -1,4 +1,4 @@
-"""The reproduction kit as a program: the smoke preset end to end, stopped, damaged, shared out, and on real pictures."""
+"""The reproduction kit as a program: the smoke preset end to end, stopped, damaged, shared out, and on real images."""
 import json
 import os
 import shutil
@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from moonshine import reproduce as kit
-from moonshine.cli import main
+from moonshine.paper import runner as kit
+from moonshine.cli.main import main
 
 PROGRAM = [sys.executable, "-m", "moonshine", "reproduce"]
 FEW = ["table2", "--preset", "smoke", "--rows", "10-0.5", "--methods", "scratch,at", "--seeds", "1", "--quiet"]
@@ -65,7 +65,7 @@ def test_smoke_end_to_end(whole, record_property):
     record_property("seconds_of_the_smoke_preset", round(seconds, 1))
     runs = kit.plan("table2", "smoke")
     assert sorted(path.parent.name for path in out.glob("*/result.json")) == sorted(run.name for run in runs) and len(runs) == 19
-    assert "drawn shapes, 512 training and 200 test pictures" in text and "19 are to be run, about" in text
+    assert "drawn shapes, 512 training and 200 test images" in text and "19 are to be run, about" in text
     assert text.index("teacher-seed0: test error") < text.index("kd-seed0")
     for run in runs:
         found = result(out / run.name)
@@ -144,13 +144,13 @@ def test_shards_and_parallel_processes_come_to_the_same(whole, tmp_path, inside)
             assert history(out / name) == history(whole[0] / name), name
 
 
-def test_a_teacher_from_elsewhere_and_fewer_pictures(whole, tmp_path, inside):
+def test_a_teacher_from_elsewhere_and_fewer_images(whole, tmp_path, inside):
     """Students of a given checkpoint; in two processes, and again, when nothing may be left to do."""
     path = whole[0] / kit.plan("table2", "smoke")[0].name / "network.pt"
-    command = *FEW, "--teacher", path, "--pictures", "100", "--parallel", "2", "--out", tmp_path
+    command = *FEW, "--teacher", path, "--images", "100", "--parallel", "2", "--out", tmp_path
     status, text, err = inside(*command)
     assert (status, err) == (0, "")
-    assert "drawn shapes, 100 training and 200 test pictures" in text and "teacher, trained elsewhere: WRN-10-1 S, test error" in text
+    assert "drawn shapes, 100 training and 200 test images" in text and "teacher, trained elsewhere: WRN-10-1 S, test error" in text
     scratch, at = (result(tmp_path / f"smoke-cifar10-WRN-10-0.5-S-{method}-seed0") for method in ("scratch", "at"))
     assert at["given"]["test_error"] == result(path.parent)["last"]["test_error"]
     assert at["teacher"] == "network.pt" and "given" not in scratch and "teacher" not in " ".join(p.name for p in tmp_path.iterdir())
@@ -186,7 +186,7 @@ def test_parallel_processes_are_told_to_stop(tmp_path):
     ("--download", ["table2", "--preset", "cpu", "--rows", "16-1", "--data_dir", "nowhere"]),
     ("--teacher nowhere.pt: No such file", ["table2", "--preset", "smoke", "--teacher", "nowhere.pt"]),
     ("is the teacher of all students", ["table2", "--preset", "smoke", "--teacher", "nowhere.pt", "--own_teachers"]),
-    ("--pictures is 55; it must be a multiple of 10", ["table2", "--preset", "smoke", "--pictures", "55"]),
+    ("--images is 55; it must be a multiple of 10", ["table2", "--preset", "smoke", "--images", "55"]),
 ])
 def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys, message, arguments):
     monkeypatch.chdir(tmp_path)
@@ -197,24 +197,24 @@ def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys, message, arguments
 
 @pytest.mark.parametrize("rows, students", [("ResNet-18-0.5", 1), pytest.param(None, 4, marks=pytest.mark.slow)])
 def test_table3_at_smoke_size_in_imagenets_layout(tmp_path, capsys, rows, students):
-    """The runs of Table 3, of one student or all, on twelve coloured squares."""
+    """The runs of Table 3, of one student or all, on twelve colored squares."""
     for part, count in (("train", 4), ("val", 2)):
         for number, name in enumerate(("n01440764", "n01443537")):
-            folder = tmp_path / "pictures" / part / name
+            folder = tmp_path / "images" / part / name
             folder.mkdir(parents=True)
             for i in range(count):
                 Image.new("RGB", (80, 70), (100 * number, 40 * i, 9)).save(folder / f"{i}.JPEG")
-    out, command = tmp_path / "out", ["reproduce", "table3", "--preset", "smoke", "--data_dir", str(tmp_path / "pictures"), "--workers", "0"]
+    out, command = tmp_path / "out", ["reproduce", "table3", "--preset", "smoke", "--data_dir", str(tmp_path / "images"), "--workers", "0"]
     assert main([*command, "--out", str(out), "--quiet", *(["--rows", rows] if rows else [])]) == 0
     text = capsys.readouterr().out
     found = [result(path.parent) for path in out.glob("*/result.json")]
     assert Counter((row["role"], row["method"]) for row in found) == {("teacher", "scratch"): 1, ("student", "scratch"): students,
                                                                    ("student", "at"): students}
-    assert {row["data"] for row in found} == {"pictures (64 pixels), 8 training and 4 test pictures"}
+    assert {row["data"] for row in found} == {"images (64 pixels), 8 training and 4 test images"}
     assert "ResNet-18-0.5" in text
 
 
-def test_plans_of_tables_3_and_4_need_no_pictures(tmp_path, monkeypatch, capsys):
+def test_plans_of_tables_3_and_4_need_no_images(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["reproduce", "table4"]) == 0
     assert "503,956" in capsys.readouterr().out
@@ -225,10 +225,10 @@ def test_plans_of_tables_3_and_4_need_no_pictures(tmp_path, monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")
-def real_pictures(tmp_path_factory):
-    """The first pictures of each class of CIFAR-10 as image files."""
+def real_images(tmp_path_factory):
+    """The first images of each class of CIFAR-10 as image files."""
     from conftest import find_shared
-    root, taken = tmp_path_factory.mktemp("pictures"), Counter()
+    root, taken = tmp_path_factory.mktemp("images"), Counter()
     with tarfile.open(find_shared("data/cifar10-jpg.tar.xz")) as tar:
         for member in tar:
             kind = tuple(member.name.split("/")[:2])
@@ -239,11 +239,11 @@ def real_pictures(tmp_path_factory):
     return root
 
 
-def test_the_cpu_preset_on_a_few_real_pictures(real_pictures, tmp_path, capsys):
+def test_the_cpu_preset_on_a_few_real_images(real_images, tmp_path, capsys):
     command = ["reproduce", "table2", "--preset", "cpu", "--rows", "16-1", "--methods", "scratch,kd-paper,kd+at", "--epochs", "1",
-               "--data_dir", str(real_pictures), "--out", str(tmp_path)]
+               "--data_dir", str(real_images), "--out", str(tmp_path)]
     assert main(command) == 0
-    assert "CIFAR-10 (JPEG), 60 training and 30 test pictures" in capsys.readouterr().out
+    assert "CIFAR-10 (JPEG), 60 training and 30 test images" in capsys.readouterr().out
     found = {row["method"]: row for row in (result(path.parent) for path in tmp_path.glob("*/result.json")) if row["role"] == "student"}
     assert {name: (row["alpha"], row["beta"], row["convention"], row["real"]) for name, row in found.items()} == {
         "scratch": (0, 0, "code", True), "kd-paper": (0.9, 0, "paper", True), "kd+at": (0.9, 1000, "code", True)}
@@ -257,6 +257,6 @@ def test_table3_on_photographs(tmp_path, capsys):
     command = ["reproduce", "table3", "--preset", "smoke", "--rows", "G(4)", "--methods", "at", "--data_dir", str(tmp_path / "photos")]
     assert main([*command, "--out", str(tmp_path / "out"), "--quiet"]) == 0
     text = capsys.readouterr().out
-    assert "photos (64 pixels), 155 training and 38 test pictures" in text
+    assert "photos (64 pixels), 155 training and 38 test images" in text
     student, = (row for row in (result(path.parent) for path in (tmp_path / "out").glob("*/result.json")) if row["role"] == "student")
     assert student["parameters"] < 8_177_832 and student["history"][0]["at"] > 0 and student["real"]

@@ -1,4 +1,4 @@
-"""Pictures streamed from files by worker processes: the same batches as without, and errors in one line."""
+"""Images streamed from files by worker processes: the same batches as without, and errors in one line."""
 import multiprocessing
 import os
 import pickle
@@ -11,16 +11,16 @@ import pytest
 import torch
 from PIL import Image
 
-from moonshine.data import imagenet
+from moonshine.data.datasets import imagenet
 from moonshine.errors import InputError
-from moonshine.losses import cross_entropy
-from moonshine.trainer import Recipe, fit
-from moonshine.wrn import wrn
+from moonshine.losses.terms import cross_entropy
+from moonshine.training.loop import Recipe, fit
+from moonshine.models.wide_resnet import wrn
 
 
 @pytest.fixture
 def photos(tmp_path):
-    """Two classes of noise, PNG and JPEG, of odd sizes: 8 training and 4 test pictures."""
+    """Two classes of noise, PNG and JPEG, of odd sizes: 8 training and 4 test images."""
     random = np.random.default_rng(0)
     for part, count in (("train", 4), ("val", 2)):
         for name in ("cat", "dog"):
@@ -52,15 +52,15 @@ def test_the_number_of_workers_changes_nothing(photos):
     assert after == torch.rand(1, generator=torch.Generator().manual_seed(5))  # the global generator was not touched
 
 
-def test_an_unreadable_picture_in_a_worker_is_one_line(photos):
-    (photos / "train" / "dog" / "2.png").write_bytes(b"no picture")
-    with pytest.raises(InputError, match=r"dog/2\.png can't be read as a picture") as raised:
+def test_an_unreadable_image_in_a_worker_is_one_line(photos):
+    (photos / "train" / "dog" / "2.png").write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"dog/2\.png can't be read as a image") as raised:
         list(imagenet(photos, 32, workers=2).train_batches(3, 0, 0))
     assert "\n" not in str(raised.value)
 
 
 def test_what_goes_to_a_worker_can_be_pickled(photos):
-    from moonshine.data import Decoder, _view
+    from moonshine.data.datasets import Decoder, _view
     data = imagenet(photos, 32)
     decoder = Decoder(data.train, _view(32, augment=True))
     batch = [(0, 7), (5, 8)]
@@ -82,7 +82,7 @@ def test_a_started_epoch_goes_on_with_another_number_of_workers(photos):
     assert equal(whole[1:], list(imagenet(photos, 32, 2).train_batches(3, 0, 1, skip=3)))
 
 
-def test_workers_go_on_when_the_run_is_asked_to_stop(photos):
+def test_workers_resume_when_the_run_is_asked_to_stop(photos):
     """A notice goes to all processes of a run: the workers must not die of it before the main process has saved."""
     batches = imagenet(photos, 32, 2).train_batches(1, 0, 0)
     first = [next(batches), next(batches)]  # one from each worker: both are under way
@@ -94,7 +94,7 @@ def test_workers_go_on_when_the_run_is_asked_to_stop(photos):
 
 def test_a_bug_ends_the_command_and_its_workers(photos):
     """Workers that don't listen to SIGTERM must not keep Python from ending when something is raised that nobody foresaw."""
-    code = "from moonshine import cli, trainer; trainer.errors = lambda *arguments: 1 / 0; cli.main()"
+    code = "from moonshine.training import loop; from moonshine.cli.main import main; loop.errors = lambda *arguments: 1 / 0; main()"
     words = "train imagenet teacher --network wrn --wrn_depth 10 --image_size 32 --batch_size 2 --device cpu --data_dir".split()
     done = subprocess.run([sys.executable, "-c", code, *words, photos, "--checkpoint_dir", photos / "run"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and done.stderr.rstrip().endswith("ZeroDivisionError: division by zero"), done.stderr
@@ -106,5 +106,5 @@ def test_classes_of_both_parts_must_agree(photos):
     with pytest.raises(InputError, match="differ in classes: cow"):
         imagenet(photos)
     (photos / "val" / "cow").mkdir()
-    with pytest.raises(InputError, match="cow holds no pictures"):
+    with pytest.raises(InputError, match="cow holds no images"):
         imagenet(photos)

@@ -168,17 +168,17 @@ def test_a_name_is_given_once(tmp_path):
 def test_the_folder_is_part_of_the_file_name():
     nbs = Path("nbs")
     assert file_name(nbs / "01_blocks.ipynb", nbs) == "test_nb_01_blocks.py"
-    assert file_name(nbs / "tutorials" / "01_blocks.ipynb", nbs) == "test_nb_tutorials_01_blocks.py"
+    assert file_name(nbs / "course" / "01_blocks.ipynb", nbs) == "test_nb_course_01_blocks.py"
 
 
 # README
 
 def test_links_are_seen_from_the_root():
-    moved = move_links('[a](01_a.ipynb#b) ![p](images/p.png "P") <img src="images/p.png"> [up](../LICENSE)\n[r]: tutorials/x.ipynb')
+    moved = move_links('[a](01_a.ipynb#b) ![p](images/p.png "P") <img src="images/p.png"> [up](../LICENSE)\n[r]: course/x.ipynb')
     assert moved == ('[a](nbs/01_a.ipynb#b) ![p](nbs/images/p.png "P") <img src="nbs/images/p.png"> [up](LICENSE)\n'
-                     '[r]: nbs/tutorials/x.ipynb')
+                     '[r]: nbs/course/x.ipynb')
     assert linked_files(moved) == ["nbs/01_a.ipynb", "nbs/images/p.png", "nbs/images/p.png", "LICENSE",
-                                   "nbs/tutorials/x.ipynb"]
+                                   "nbs/course/x.ipynb"]
 
 
 @pytest.mark.parametrize("text", ["[a](https://a.org/b)", "[a](#part)", "`[a](b)`", "```\n[a](b)\n```", "[m](mailto:a@b.c)"])
@@ -195,10 +195,10 @@ def test_readme_holds_text_code_and_printed_output(tmp_path):
     assert blocks[1:] == ["# Title", "> line", "```python\nprint('hello')\n1 + 2\n```", "```\nhello\n```", "```\n3\n```\n"]
 
 
-def test_readme_refuses_pictures_in_outputs(tmp_path):
-    picture = dict(output_type="display_data", data={"image/png": "AAAA", "text/plain": "<Figure>"}, metadata={})
+def test_readme_refuses_images_in_outputs(tmp_path):
+    image = dict(output_type="display_data", data={"image/png": "AAAA", "text/plain": "<Figure>"}, metadata={})
     with pytest.raises(NotebookError, match="save it as a file"):
-        render_readme(write(tmp_path / "index.ipynb", code("plot()", 1, [picture])))
+        render_readme(write(tmp_path / "index.ipynb", code("plot()", 1, [image])))
 
 
 # What a notebook must look like
@@ -230,7 +230,7 @@ def test_machine_paths_are_found(tmp_path, folder):
     assert path in problems_of(tmp_path, code("x", 1, [stream(f"at {path}: warning")]))
 
 
-def test_pictures_hold_no_paths(tmp_path):
+def test_images_hold_no_paths(tmp_path):
     data = {"image/png": "A/tmp/A", "text/html": "<img src='data:image/png;base64,+/tmp/A='>"}
     assert problems_of(tmp_path, code("x", 1, [dict(output_type="display_data", data=data, metadata={})])) == ""
 
@@ -363,9 +363,9 @@ ENDINGS = {  # how a notebook can fail -> what the report must show
 def test_every_ending_but_the_last_line_is_a_failure(tree):
     remove_notebooks(tree)
     for number, source in enumerate(ENDINGS):
-        write(tree / "nbs" / "tutorials" / f"{number}.ipynb", code(source, 1), code("x = 1", 2))
+        write(tree / "nbs" / "course" / f"{number}.ipynb", code(source, 1), code("x = 1", 2))
     skipped = markdown("# Title\n\n- skip_exec: true")
-    write(tree / "nbs" / "tutorials" / "skipped.ipynb", skipped, code("x = 1", 1))
+    write(tree / "nbs" / "course" / "skipped.ipynb", skipped, code("x = 1", 1))
     status, text = run_tool(tree, "test.py", "--notebooks-only")
     assert (status, last_line(text)) == (1, "0 passed, 6 failed"), text
     assert all(part in text for part in ENDINGS.values()) and "not tested" in text

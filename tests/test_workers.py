@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from moonshine import checkpoint, data as datasets
-from moonshine.cli import main as moonshine
+from moonshine.training import checkpoints as checkpoint
+from moonshine.data import datasets
+from moonshine.cli.main import main as moonshine
 
 RANKS = Path(__file__).with_name("ranks.py")
-PICTURES, BATCH = 50, 16
+IMAGES, BATCH = 50, 16
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def check_close(one, other):
 
 
 def of_all(steps, whole):
-    """The pictures of one step, seen by all processes: each one's first `n` are its own, and a copy where it has none."""
+    """The images of one step, seen by all processes: each one's first `n` are its own, and a copy where it has none."""
     size = len(steps)
     shares = [whole[rank::size] for rank in range(size)]
     for mine, share in zip(steps, shares):
@@ -56,17 +57,17 @@ def of_all(steps, whole):
 
 
 def test_each_process_sees_its_share_of_the_batches_that_one_would_see(found):
-    (alone,), *others = found["together"]
+    (alone,), *others = found["wrap_ddp"]
     assert [len(step) for step in alone["seen"]] == 2 * [16, 16, 16, 2]
     for epoch in range(2):
-        assert sorted(sum(alone["seen"][4 * epoch:4 * epoch + 4], [])) == list(range(PICTURES))
+        assert sorted(sum(alone["seen"][4 * epoch:4 * epoch + 4], [])) == list(range(IMAGES))
     for answers in others:
         for *steps, whole in zip(*(answer["seen"] for answer in answers), alone["seen"], strict=True):
             assert of_all(steps, whole) == sorted(whole)
 
 
 def test_weights_and_history_are_those_of_one_process(found):
-    (alone,), *others = found["together"]
+    (alone,), *others = found["wrap_ddp"]
     assert alone["history"][0] != alone["history"][1]
     for answers in others:
         for answer in answers:
@@ -84,7 +85,7 @@ def test_a_stopped_run_goes_on_with_another_number_of_processes(found, name, bef
     steps = [set().union(*step)
              for part in ("first", "second") for step in zip(*(answer["seen"] for answer in case[part]))]
     assert [len(step) for step in steps] == 2 * [16, 16, 16, 2]
-    assert set().union(*steps[:4]) == set().union(*steps[4:]) == set(range(PICTURES))
+    assert set().union(*steps[:4]) == set().union(*steps[4:]) == set(range(IMAGES))
 
 
 def test_with_as_many_processes_it_goes_on_bit_for_bit(found):
@@ -109,16 +110,16 @@ def test_a_signal_to_one_process_stops_all_after_the_same_step(found):
     first, second = case["answers"]
     assert case["statuses"] == [0, 0] and first["signal"] == second["signal"] == "SIGTERM"
     assert len(first["seen"]) == len(second["seen"]) < 8
-    assert case["pictures"] == sum(len(set(a) | set(b)) for a, b in zip(first["seen"], second["seen"]))
+    assert case["images"] == sum(len(set(a) | set(b)) for a, b in zip(first["seen"], second["seen"]))
 
 
 def test_all_processes_are_refused_in_the_same_words(found):
-    for what, words in (("spoiled", "the loss is nan in epoch 1, after 32 pictures"), ("taken", "is being trained by process")):
+    for what, words in (("spoiled", "the loss is nan in epoch 1, after 32 images"), ("taken", "is being trained by process")):
         statuses, (one, other) = found["refused"][what]
         assert statuses == [2, 2] and one == other and words in one
 
 
-def test_streamed_pictures_are_read_once(found):
+def test_streamed_images_are_read_once(found):
     (one, other), (alone,) = found["streamed"]
     assert sorted(one["opened"] + other["opened"]) == sorted(alone["opened"])
     assert len(set(alone["opened"])) == len(alone["opened"]) == 16
@@ -127,12 +128,12 @@ def test_streamed_pictures_are_read_once(found):
 
 WORDS = "train shapes teacher -t T --wrn_depth 10 --wrn_width 0.5 --batch_size 16 --device cpu --checkpoint_dir".split()
 JOB = """
-from moonshine import data
+from moonshine.data import datasets as data
 few = data.shapes(train=64, test=33)
 data.DATASETS["shapes"] = lambda *arguments: few
 
 import time
-from moonshine import cli
+from moonshine.cli import main as cli
 first_to_say = cli.first_to_say
 cli.first_to_say = lambda line: time.sleep(1) or first_to_say(line)     # torchrun's SIGTERM comes before the line is said
 cli.main()
@@ -140,7 +141,7 @@ cli.main()
 
 
 def torchrun(folder, *flags):
-    """Start the command line on few pictures by torchrun, as two processes."""
+    """Start the command line on few images by torchrun, as two processes."""
     job = folder / "job.py"
     job.write_text(JOB)
     launcher = "-m torch.distributed.run --standalone --nproc-per-node 2".split()

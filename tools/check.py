@@ -6,12 +6,12 @@ from notebooks import CodeCell, code_cells, read_notebook, text_of
 
 SIZE_LIMIT = 1_000_000  # bytes, stored figures included
 MACHINE_PATH = re.compile(r"(?<![\w.])/(root|work|tmp|home)/\S*")
-BASE64 = re.compile(r"base64,[A-Za-z0-9+/=]+")  # a picture written into HTML
+BASE64 = re.compile(r"base64,[A-Za-z0-9+/=]+")  # a image written into HTML
 NOT_RUN = {"slow", "cuda"}  # flags of cells that may be stored without having run
 
 
 def output_text(output: dict) -> str:
-    """Join all the text of a stored output; pictures are left out."""
+    """Join all the text of a stored output; images are left out."""
     texts = [output.get("text", "")]
     texts += [data for kind, data in output.get("data", {}).items()
               if kind.startswith("text/") or kind == "image/svg+xml"]

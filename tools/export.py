@@ -37,7 +37,7 @@ def clean_notebook(path: Path) -> None:
 
 
 def drop_live_widgets(notebook: dict) -> None:
-    """Take out the widgets, which are dead without their kernel; the picture and the text beside them stay."""
+    """Take out the widgets, which are dead without their kernel; the image and the text beside them stay."""
     notebook["metadata"].pop("widgets", None)
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":

@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from moonshine import trainer
-from moonshine.attention import Taps, attention_map, student_loss
-from moonshine.bench import (CASES, Case, Course, Stopwatch, attention_step, bench, compared, interleave, measure,
-                             optimiser_step, plain_map, plain_sgd)
-from moonshine.data import shapes
+from moonshine.training import loop as trainer
+from moonshine.losses.attention import Taps, attention_map, student_loss
+from moonshine.benchmarking import (CASES, Case, Course, Stopwatch, attention_step, bench, compared, interleave, measure,
+                             optimizer_step, plain_map, plain_sgd)
+from moonshine.data.datasets import shapes
 
 
 def folded(network):
@@ -46,7 +46,7 @@ def step_side(course, change=lambda network: network, compiled=False, mode=torch
     model = course.network("G(N)", torch.channels_last)
     guide = Taps(change(course.network("S", torch.channels_last).eval().requires_grad_(False)))
     student, loss = Taps(model), student_loss(len(course.data.classes), 3, 0.0, 1000.0)
-    optimiser, (x, y) = trainer.optimiser_for(model, trainer.Recipe()), batch(course)
+    optimizer, (x, y) = trainer.optimizer_for(model, trainer.Recipe()), batch(course)
     if compiled: student, guide = torch.compile(student), torch.compile(guide)
     def turn():
         watch = Stopwatch(course.device)
@@ -54,28 +54,28 @@ def step_side(course, change=lambda network: network, compiled=False, mode=torch
             with mode(): target = guide(x)
             if mode is torch.inference_mode: target = deepcopy(target)     # or autograd refuses to keep it
             total, _ = loss(student(x), target, y)
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             total.backward()
-            optimiser.step()
+            optimizer.step()
         return watch.stop()
     return turn
 
 
 def batch(course):
-    x, y = next(iter(course.pictures(course.batch_size).train_batches(course.batch_size, 0, 0, course.device)))
+    x, y = next(iter(course.images(course.batch_size).train_batches(course.batch_size, 0, 0, course.device)))
     return x.contiguous(memory_format=torch.channels_last), y
 
 
 def tried(course, pairs):
     "Name -> the ratio of each pair, and whether the change is in the package (on request: behind a flag)"
     foreach = lambda model: torch.optim.SGD(model.parameters(), 0.1, 0.9, weight_decay=5e-4, foreach=True)
-    ours = lambda model: trainer.optimiser_for(model, trainer.Recipe())
+    ours = lambda model: trainer.optimizer_for(model, trainer.Recipe())
     small = replace(course, depth=16)          # a compiler's patience
     return {
         "attention maps in one pass, the maps alone": (
             attention_step(course, plain_map), attention_step(course, attention_map), "yes"),
-        "fused SGD, the optimiser alone": (optimiser_step(course, plain_sgd), optimiser_step(course, ours), "yes"),
-        "foreach SGD, the optimiser alone": (optimiser_step(course, plain_sgd), optimiser_step(course, foreach), "no"),
+        "fused SGD, the optimizer alone": (optimizer_step(course, plain_sgd), optimizer_step(course, ours), "yes"),
+        "foreach SGD, the optimizer alone": (optimizer_step(course, plain_sgd), optimizer_step(course, foreach), "no"),
         "folded batch norm, the teacher alone": (teacher_side(course), teacher_side(course, folded), "no"),
         "inference mode, the teacher alone": (
             teacher_side(course), teacher_side(course, mode=torch.inference_mode), "no"),

@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 import kills
 import torch
 
-from moonshine.checkpoint import write_whole
-from moonshine.trainer import processor
+from moonshine.training.checkpoints import write_whole
+from moonshine.training.loop import processor
 
 OUT = Path(__file__).with_name("faults.json")
 

@@ -1,9 +1,9 @@
 """Is bfloat16 worse than float32? A teacher and an attention-transfer student in either precision, over several seeds.
 
-    python nbs/results/make_precision.py [PICTURES]
+    python nbs/results/make_precision.py [IMAGES]
 
-Five seeds on drawn shapes; then, if PICTURES is a folder with train/CLASS/ and test/CLASS/, three seeds on the first
-pictures of each of its classes. Networks are those of `moonshine demo`, trained for 7 epochs; a student learns from
+Five seeds on drawn shapes; then, if IMAGES is a folder with train/CLASS/ and test/CLASS/, three seeds on the first
+images of each of its classes. Networks are those of `moonshine demo`, trained for 7 epochs; a student learns from
 the teacher of its own seed and precision. Writes `precision.json` beside this file after every run; runs that are in
 it already are not made again, so it can be stopped and started. It doesn't mix in another machine or setting: move
 the old file first.
@@ -16,36 +16,36 @@ from pathlib import Path
 
 import torch
 
-from moonshine.attention import student_loss
-from moonshine.bench import machine
-from moonshine.checkpoint import write_whole
-from moonshine.data import Data, Pictures, colour_statistics, folder, shapes
-from moonshine.demo import STUDENT, TEACHER, network
-from moonshine.trainer import Recipe, evaluate, fit, precision_words
+from moonshine.losses.attention import student_loss
+from moonshine.benchmarking import machine
+from moonshine.training.checkpoints import write_whole
+from moonshine.data.datasets import Data, ImageSet, color_statistics, folder, shapes
+from moonshine.demonstration import STUDENT, TEACHER, network
+from moonshine.training.loop import Recipe, evaluate, fit, precision_words
 
 OUT = Path(__file__).with_name("precision.json")
-TRAIN, TEST = dict(shapes=2000, folder=1500), 1000             # pictures, as many of each class
+TRAIN, TEST = dict(shapes=2000, folder=1500), 1000             # images, as many of each class
 RECIPE = Recipe(epochs=7, batch_size=20, learning_rate=0.1, epoch_step=(3, 5, 6), augment=False)
 STUDENT_LOSS = dict(beta=1000.0)
 PRECISIONS = dict(float32="none", bfloat16="bf16")             # name -> the recipe's `amp`
 SEEDS = dict(shapes=5, folder=3)
 
 
-def first_of_each(pictures, count) -> Pictures:
-    """The first pictures of each class, `count` in all."""
-    classes = pictures.labels.unique()
-    places = torch.cat([(pictures.labels == label).nonzero()[:count // len(classes), 0] for label in classes])
-    return Pictures(pictures.images[places], pictures.labels[places])
+def first_of_each(images, count) -> ImageSet:
+    """The first images of each class, `count` in all."""
+    classes = images.labels.unique()
+    places = torch.cat([(images.labels == label).nonzero()[:count // len(classes), 0] for label in classes])
+    return ImageSet(images.images[places], images.labels[places])
 
 
 def few(data) -> Data:
-    """The first pictures of each class, normalised by their own colours."""
+    """The first images of each class, normalized by their own colors."""
     train, test = first_of_each(data.train, TRAIN["folder"]), first_of_each(data.test, TEST)
-    return Data("folder", train, test, data.classes, *colour_statistics(train.images))
+    return Data("folder", train, test, data.classes, *color_statistics(train.images))
 
 
 def settings() -> dict:
-    """All that the figures depend on, but for the pictures."""
+    """All that the figures depend on, but for the images."""
     recipe = json.loads(json.dumps(asdict(RECIPE)))              # tuples become lists, as in the file
     return dict(teacher=TEACHER, student=STUDENT, student_loss=STUDENT_LOSS, recipe=recipe, train=TRAIN, test=TEST,
                 seconds="processor time of the training, all threads", machine=machine(torch.device("cpu")))
@@ -55,7 +55,7 @@ def read() -> dict:
     """What is there of these settings."""
     now = settings()
     if not OUT.exists():
-        return dict(now, auto=precision_words("auto", torch.device("cpu")), pictures={}, runs=[])
+        return dict(now, auto=precision_words("auto", torch.device("cpu")), images={}, runs=[])
     before = json.loads(OUT.read_text())
     if odd := [name for name, value in now.items() if before.get(name) != value]:
         sys.exit(f"{OUT.name} was made with another {', '.join(odd)}; move it away to begin anew")
@@ -82,9 +82,9 @@ def run(data, seed, name) -> dict:
 
 
 def add_runs(results, data) -> None:
-    """Make the runs of one data set that are not there yet, and write after each."""
-    if results["pictures"].setdefault(data.name, data.fingerprint()) != data.fingerprint():
-        sys.exit(f"{OUT.name} was made with other pictures ({data.name}); move it away to begin anew")
+    """Make the runs of one dataset that are not there yet, and write after each."""
+    if results["images"].setdefault(data.name, data.fingerprint()) != data.fingerprint():
+        sys.exit(f"{OUT.name} was made with other images ({data.name}); move it away to begin anew")
     done = {(row["data"], row["seed"], row["precision"]) for row in results["runs"]}
     for seed in range(SEEDS[data.name]):
         for name in PRECISIONS:
@@ -94,11 +94,11 @@ def add_runs(results, data) -> None:
                 print(results["runs"][-1], flush=True)
 
 
-def main(pictures=None):
+def main(images=None):
     results = read()
     add_runs(results, shapes(TRAIN["shapes"], TEST))
-    if pictures:
-        add_runs(results, few(folder(pictures)))
+    if images:
+        add_runs(results, few(folder(images)))
 
 
 if __name__ == "__main__":

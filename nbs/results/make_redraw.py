@@ -1,4 +1,4 @@
-"""How fast the panels redraw: the median time from a control's change to the new picture, for each panel.
+"""How fast the panels redraw: the median time from a control's change to the new image, for each panel.
 
     python nbs/results/make_redraw.py
 
@@ -10,9 +10,9 @@ from pathlib import Path
 import matplotlib
 import torch
 
-from moonshine.bench import machine
-from moonshine.panel import redraw_times
-from moonshine.widgets import PANELS
+from moonshine.benchmarking import machine
+from moonshine.panels.base import redraw_times
+from moonshine.panels.widgets import PANELS
 
 rows = []
 for name, (make, where, belief, control, budget) in PANELS.items():

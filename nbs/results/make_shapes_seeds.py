@@ -13,25 +13,25 @@ from pathlib import Path
 
 import torch
 
-from moonshine.checkpoint import write_whole
-from moonshine.data import shapes
-from moonshine.demo import RECIPE, STUDENT, TEACHER, TEST, TRAIN, share_on_object, train_four
+from moonshine.training.checkpoints import write_whole
+from moonshine.data.datasets import shapes
+from moonshine.demonstration import RECIPE, STUDENT, TEACHER, TEST, TRAIN, share_on_object, train_four
 
 OUT = Path(__file__).with_name("shapes_seeds.json")
 
 
 def fingerprint(data) -> str:
-    """A checksum of the training pictures: results of another drawing are not mixed with these."""
+    """A checksum of the training images: results of another drawing are not mixed with these."""
     return hashlib.sha256(data.train.images.numpy().tobytes()).hexdigest()[:16]
 
 
 def empty(data) -> dict:
     """What will be measured, before anything is."""
     def name(network): return f"WRN-{network['depth']}-{network['width']} {network['block']}"
-    what = (f"shapes, {TRAIN:,} training and {TEST:,} test pictures, {RECIPE.epochs} epochs; teacher {name(TEACHER)}, "
+    what = (f"shapes, {TRAIN:,} training and {TEST:,} test images, {RECIPE.epochs} epochs; teacher {name(TEACHER)}, "
             f"student {name(STUDENT)};\ntest error of the last epoch in percent; distance from the teacher's maps, times 1000")
     machine = f"{torch.get_num_threads()} CPU threads, float32, torch {torch.__version__}, Python {platform.python_version()}"
-    return dict(what=what, pictures=fingerprint(data), machine=machine, seeds=[], test_error={}, map_distance={},
+    return dict(what=what, images=fingerprint(data), machine=machine, seeds=[], test_error={}, map_distance={},
                 share_on_object={})
 
 
@@ -51,7 +51,7 @@ def main(seeds=5):
     results = empty(data)
     if OUT.exists():
         before = json.loads(OUT.read_text())
-        if (before["what"], before["pictures"]) == (results["what"], results["pictures"]):
+        if (before["what"], before["images"]) == (results["what"], results["images"]):
             results = before
     for seed in range(int(seeds)):
         if seed not in results["seeds"]:

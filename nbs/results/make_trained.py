@@ -14,12 +14,12 @@ from pathlib import Path
 
 import torch
 
-from moonshine import checkpoint
-from moonshine.attention import activations, at_loss, energy_inside, student_loss
-from moonshine.costs import parameters
-from moonshine.data import normalise, shapes
-from moonshine.trainer import Recipe, fit
-from moonshine.wrn import wrn
+from moonshine.training import checkpoints as checkpoint
+from moonshine.losses.attention import activations, at_loss, energy_inside, student_loss
+from moonshine.costs.counting import parameters
+from moonshine.data.datasets import normalize, shapes
+from moonshine.training.loop import Recipe, fit
+from moonshine.models.wide_resnet import wrn
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TEACHER, STUDENT = dict(depth=16, width=1, block="S"), dict(depth=16, width=1, block="G(N)")
@@ -43,14 +43,14 @@ def train_one(name, seed, data, teacher, folder):
                  **measure(model.eval(), teacher or model, data))
     (folder / f"{seed}-{name}.json").write_text(json.dumps(facts))
     checkpoint.save(path, model, recipe=asdict(recipe), data=data.name, classes=list(data.classes),
-                    normalisation=data.normalisation(), method=METHODS[name])
+                    normalization=data.normalization(), method=METHODS[name])
     return model
 
 
 @torch.no_grad()
 def measure(model, teacher, data) -> dict:
-    """By group, over all test pictures: the energy on the object, and the distance of the maps from the teacher's."""
-    x = normalise(data.test.images, data.normalisation())
+    """By group, over all test images: the energy on the object, and the distance of the maps from the teacher's."""
+    x = normalize(data.test.images, data.normalization())
     ours, theirs = activations(model, x)[1], activations(teacher, x)[1]
     return dict(energy_inside=[energy_inside(a, data.test.masks).mean().item() for a in ours],
                 map_distance=[at_loss(a, b).item() for a, b in zip(ours, theirs)])

@@ -1,4 +1,5 @@
 """Packaging. Every figure comes from settings.ini, so that nothing is said twice."""
+
 import shutil
 from configparser import ConfigParser
 from pathlib import Path

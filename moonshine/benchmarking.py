@@ -10,7 +10,13 @@ __all__ = ['CASES', 'QUICK', 'FLAGS', 'PillowImages', 'textbook_loader', 'textbo
            'parts', 'fitting_batch', 'row_course', 'bench', 'rest_of_bench', 'heading', 'row_line', 'table']
 
 # %% ../nbs/distillation/33_benchmark.ipynb #00000002
-import ctypes, json, os, platform, subprocess, sys, time
+import ctypes
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
 from collections import deque
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -22,23 +28,26 @@ from PIL import Image
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from .losses.attention import Taps, attention_map, student_loss
 from .costs.counting import mult_adds, text_table
 from .data.datasets import Data, shapes
 from .errors import InputError
+from .losses.attention import Taps, attention_map, student_loss
 from .losses.terms import Output, cross_entropy
-from .training import loop as trainer
 from .models.wide_resnet import wrn
+from .training import loop as trainer
 
 # %% ../nbs/distillation/33_benchmark.ipynb #00000005
 class PillowImages:
     "Images for a `DataLoader`, each through torchvision's transforms on its own"
-    def __init__(self,
-        data:Data,
-        part:str="train",  # train: augmented; test: not
-        count:int=0,       # images; beyond the last one it begins again
+
+    def __init__(
+        self,
+        data: Data,
+        part: str = "train",  # train: augmented; test: not
+        count: int = 0,  # images; beyond the last one it begins again
     ):
-        from torchvision import transforms               # here: it is slow to import, and only this loop needs it
+        from torchvision import transforms  # here: it is slow to import, and only this loop needs it
+
         images = getattr(data, part)
         self.arrays = images.images.permute(0, 2, 3, 1).contiguous().numpy()
         self.labels, self.count = images.labels.tolist(), count or len(images)
@@ -46,30 +55,40 @@ class PillowImages:
         numbers = [transforms.ToTensor(), transforms.Normalize(data.mean, data.std)]
         self.view = transforms.Compose((moves if part == "train" else []) + numbers)
 
-    def __len__(self): return self.count
+    def __len__(self):
+        return self.count
 
     def __getitem__(self, index):
         index %= len(self.labels)
         return self.view(Image.fromarray(self.arrays[index])), self.labels[index]
 
-def textbook_loader(data:Data, batch_size:int, part:str="train", count:int=0, workers:int=2) -> DataLoader:
+
+def textbook_loader(
+    data: Data, batch_size: int, part: str = "train", count: int = 0, workers: int = 2
+) -> DataLoader:
     "The released program's loader: two workers; training images shuffled"
-    return DataLoader(PillowImages(data, part, count), batch_size, shuffle=part == "train", num_workers=workers)
+    return DataLoader(
+        PillowImages(data, part, count), batch_size, shuffle=part == "train", num_workers=workers
+    )
 
 # %% ../nbs/distillation/33_benchmark.ipynb #00000007
 def textbook_loss(
-    student:Output,
-    teacher:Output|None,    # None: cross-entropy alone
-    labels:torch.Tensor,    # (B,) int64
-    alpha:float=0.0,        # KD
-    beta:float=0.0,         # AT, before the factor 3/layers
-    temperature:float=4.0,
+    student: Output,
+    teacher: Output | None,  # None: cross-entropy alone
+    labels: torch.Tensor,  # (B,) int64
+    alpha: float = 0.0,  # KD
+    beta: float = 0.0,  # AT, before the factor 3/layers
+    temperature: float = 4.0,
 ) -> torch.Tensor:
     "The released loss written out, all of its terms"
     hard = F.cross_entropy(student.logits, labels)
-    if teacher is None: return hard
-    log_student, wanted = F.log_softmax(student.logits / temperature, 1), F.softmax(teacher.logits / temperature, 1)
-    soft = F.kl_div(log_student, wanted, reduction="none").mean()      # over the classes too
+    if teacher is None:
+        return hard
+    log_student, wanted = (
+        F.log_softmax(student.logits / temperature, 1),
+        F.softmax(teacher.logits / temperature, 1),
+    )
+    soft = F.kl_div(log_student, wanted, reduction="none").mean()  # over the classes too
     total = soft * (temperature**2 * 2 * alpha) + hard * (1 - alpha)
     look = lambda activation: F.normalize(activation.pow(2).mean(1).view(activation.size(0), -1))
     for s, t in zip(student.activations, teacher.activations):
@@ -94,6 +113,7 @@ def textbook_epoch(student, teacher, batches, optimizer, device, alpha=0.0, beta
         optimizer.step()
     return losses / count
 
+
 @torch.no_grad()
 def textbook_evaluation(model, batches, device) -> float:
     "The released program's validation: the error, percent"
@@ -109,6 +129,7 @@ def textbook_evaluation(model, batches, device) -> float:
 # %% ../nbs/distillation/33_benchmark.ipynb #0000000d
 class Stopwatch:
     "Seconds since it was made; on CUDA between two events, with nothing of before left to do"
+
     def __init__(self, device="cpu", clock=time.perf_counter):
         self.cuda, self.clock = torch.device(device).type == "cuda", clock
         if self.cuda:
@@ -118,38 +139,45 @@ class Stopwatch:
         self.started = clock()
 
     def stop(self) -> float:
-        if not self.cuda: return self.clock() - self.started
+        if not self.cuda:
+            return self.clock() - self.started
         self.end.record()
         self.end.synchronize()
         return self.begin.elapsed_time(self.end) / 1000
 
+
 def interleave(
-    sides:dict,      # name -> function that works and returns its seconds
-    pairs:int=5,     # turns of each
+    sides: dict,  # name -> function that works and returns its seconds
+    pairs: int = 5,  # turns of each
 ) -> dict:
     "The seconds of each side, turn by turn; who goes first alternates"
     times = {name: [] for name in sides}
     for turn in range(pairs):
-        for name in list(sides)[::1 if turn % 2 == 0 else -1]: times[name].append(sides[name]())
+        for name in list(sides)[:: 1 if turn % 2 == 0 else -1]:
+            times[name].append(sides[name]())
     return times
 
 # %% ../nbs/distillation/33_benchmark.ipynb #0000000e
 def compared(
-    times:dict,      # {before: [seconds, ...], after: [seconds, ...]}, a turn each
-    images:int,      # images in a turn
+    times: dict,  # {before: [seconds, ...], after: [seconds, ...]}, a turn each
+    images: int,  # images in a turn
 ) -> dict:
     "Images a second of both sides (medians), the ratio of each pair, and their median"
     before, after = times
     ratios = [a / b for a, b in zip(times[before], times[after], strict=True)]
-    return dict(images=images, seconds={name: [round(t, 5) for t in each] for name, each in times.items()},
-                images_per_second={name: round(images / median(each), 2) for name, each in times.items()},
-                ratios=[round(ratio, 3) for ratio in ratios], ratio=round(median(ratios), 3))
+    return dict(
+        images=images,
+        seconds={name: [round(t, 5) for t in each] for name, each in times.items()},
+        images_per_second={name: round(images / median(each), 2) for name, each in times.items()},
+        ratios=[round(ratio, 3) for ratio in ratios],
+        ratio=round(median(ratios), 3),
+    )
 
 # %% ../nbs/distillation/33_benchmark.ipynb #00000012
 def product_peak(
-    dtype:torch.dtype,
+    dtype: torch.dtype,
     device="cpu",
-    seconds:float=0.5,   # spent at most, about
+    seconds: float = 0.5,  # spent at most, about
 ) -> float:
     "Multiply-adds a second of a large matrix product: the best of several"
     best, side, watch = 0.0, 512, Stopwatch()
@@ -159,10 +187,12 @@ def product_peak(
         torch.mm(a, b)
         took = turn.stop()
         best = max(best, side**3 / took)
-        if took < 0.05 and side < 8192: side *= 2
+        if took < 0.05 and side < 8192:
+            side *= 2
     return best
 
-def work(block, teacher:str|None, training:bool=True, depth=40, width=2) -> int:
+
+def work(block, teacher: str | None, training: bool = True, depth=40, width=2) -> int:
     "Multiply-adds a image: three forward passes of the network to train it, one of its teacher"
     own = mult_adds(wrn(depth, width, block))
     return own * (3 if training else 1) + (mult_adds(wrn(depth, width, teacher)) if teacher else 0)
@@ -172,10 +202,11 @@ def _linux_kilobytes(field):
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field))
 
+
 def peak_memory(
-    run,             # function: the work
+    run,  # function: the work
     device="cpu",
-) -> int|None:
+) -> int | None:
     "Bytes that `run` needed at most, above what was held before; None where nobody keeps count"
     if torch.device(device).type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -183,10 +214,11 @@ def peak_memory(
         run()
         return torch.cuda.max_memory_allocated(device) - before
     try:
-        ctypes.CDLL(None).malloc_trim(0)                 # freed memory goes back first
-        Path("/proc/self/clear_refs").write_text("5")    # the high-water mark starts from here
+        ctypes.CDLL(None).malloc_trim(0)  # freed memory goes back first
+        Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts from here
         before = _linux_kilobytes("VmRSS")
-    except (OSError, AttributeError): before = None
+    except (OSError, AttributeError):
+        before = None
     run()
     return None if before is None else 1024 * (_linux_kilobytes("VmHWM") - before)
 
@@ -194,13 +226,16 @@ def peak_memory(
 @dataclass(frozen=True)
 class Case:
     "A row of the bench"
-    name: str
-    what: str = "train"     # train, evaluate or data
-    block: str = "S"        # of the network that learns, or is evaluated
-    alpha: float = 0.0      # KD
-    beta: float = 0.0       # AT
 
-    def taught(self): return bool(self.alpha or self.beta)
+    name: str
+    what: str = "train"  # train, evaluate or data
+    block: str = "S"  # of the network that learns, or is evaluated
+    alpha: float = 0.0  # KD
+    beta: float = 0.0  # AT
+
+    def taught(self):
+        return bool(self.alpha or self.beta)
+
 
 CASES = (
     Case("teacher step"),
@@ -212,25 +247,29 @@ CASES = (
     Case("evaluation", "evaluate"),
     Case("data alone", "data"),
 )
-QUICK = ("AT step, G(N)", "data alone")      # the two most telling ones
+QUICK = ("AT step, G(N)", "data alone")  # the two most telling ones
 
 # %% ../nbs/distillation/33_benchmark.ipynb #00000019
 @dataclass(frozen=True)
 class Course:
     "What both sides run on"
+
     data: Data
     device: torch.device
     batch_size: int = 128
-    steps: int = 1               # batches in a turn of training
+    steps: int = 1  # batches in a turn of training
     depth: int = 40
     width: float = 2
-    amp: str = "auto"            # ours; the textbook is float32
+    amp: str = "auto"  # ours; the textbook is float32
 
     def network(self, block, layout=torch.contiguous_format):
         torch.manual_seed(0)
-        return wrn(self.depth, self.width, block, len(self.data.classes)).to(self.device, memory_format=layout)
+        return wrn(self.depth, self.width, block, len(self.data.classes)).to(
+            self.device, memory_format=layout
+        )
 
-    def teacher(self): return Taps(self.network("S").eval().requires_grad_(False))
+    def teacher(self):
+        return Taps(self.network("S").eval().requires_grad_(False))
 
     def images(self, count):
         "The data with so many training images; beyond the last one it begins again"
@@ -238,7 +277,7 @@ class Course:
         return replace(self.data, train=self.data.train.select(which))
 
 # %% ../nbs/distillation/33_benchmark.ipynb #0000001b
-def textbook_side(case:Case, course:Course):
+def textbook_side(case: Case, course: Course):
     "A function that does one turn of the textbook loop and returns its seconds"
     device, count = course.device, turn_images(case, course)
     model = course.network(case.block)
@@ -246,98 +285,135 @@ def textbook_side(case:Case, course:Course):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
     batch, part = (100, "test") if case.what == "evaluate" else (course.batch_size, "train")
     loader = textbook_loader(course.data, min(batch, count), part, count)
+
     def turn():
         batches = iter(loader)
         first = next(batches)
         watch = Stopwatch(device)
         batches = chain([first], batches)
-        if case.what == "train": textbook_epoch(student, teacher, batches, optimizer, device, case.alpha, case.beta)
-        elif case.what == "evaluate": textbook_evaluation(model, batches, device)
-        else: deque((x.to(device) for x, y in batches), maxlen=0)
+        if case.what == "train":
+            textbook_epoch(student, teacher, batches, optimizer, device, case.alpha, case.beta)
+        elif case.what == "evaluate":
+            textbook_evaluation(model, batches, device)
+        else:
+            deque((x.to(device) for x, y in batches), maxlen=0)
         return watch.stop()
+
     return turn
 
 # %% ../nbs/distillation/33_benchmark.ipynb #0000001c
-def our_side(case:Case, course:Course):
+def our_side(case: Case, course: Course):
     "A function that does one turn of the trainer's loop and returns its seconds"
     device, count = course.device, turn_images(case, course)
     recipe = trainer.Recipe(batch_size=course.batch_size, amp=course.amp)
-    model = course.network(case.block, torch.channels_last)              # as `fit` does
+    model = course.network(case.block, torch.channels_last)  # as `fit` does
     student, teacher = Taps(model), course.teacher() if case.taught() else None
-    loss = student_loss(len(course.data.classes), 3, case.alpha, case.beta) if case.taught() else cross_entropy()
+    loss = (
+        student_loss(len(course.data.classes), 3, case.alpha, case.beta) if case.taught() else cross_entropy()
+    )
     optimizer, data = trainer.optimizer_for(model, recipe), course.images(count)
-    if case.what == "evaluate": data = replace(data, test=data.test.select(torch.arange(count) % len(data.test)))
+    if case.what == "evaluate":
+        data = replace(data, test=data.test.select(torch.arange(count) % len(data.test)))
     progress = trainer.Progress(range(1), quiet=True)
+
     def turn():
         watch = Stopwatch(device)
-        if case.what == "train": trainer.train_epoch(student, teacher, data, loss, recipe, trainer.State(optimizer), progress)
-        elif case.what == "evaluate": trainer.evaluate(model, data, recipe)
-        else: deque(data.train_batches(course.batch_size, 0, 0, device), maxlen=0)
+        if case.what == "train":
+            trainer.train_epoch(student, teacher, data, loss, recipe, trainer.State(optimizer), progress)
+        elif case.what == "evaluate":
+            trainer.evaluate(model, data, recipe)
+        else:
+            deque(data.train_batches(course.batch_size, 0, 0, device), maxlen=0)
         return watch.stop()
+
     return turn
 
-def turn_images(case:Case, course:Course) -> int:
+
+def turn_images(case: Case, course: Course) -> int:
     "Images in one turn: data 40 batches, evaluation 2 (one at least of 100), training `steps`"
     batches = dict(train=course.steps, evaluate=2 * course.steps, data=40)[case.what]
     return max(batches * course.batch_size, 100 if case.what == "evaluate" else 1)
 
 # %% ../nbs/distillation/33_benchmark.ipynb #0000001d
-def measure(case:Case, course:Course, pairs:int, peaks:dict) -> dict:
+def measure(case: Case, course: Course, pairs: int, peaks: dict) -> dict:
     "A row of the bench: both sides, warmed up (which shows their memory), then in turns"
     sides = dict(textbook=textbook_side(case, course), ours=our_side(case, course))
     memory = {name: peak_memory(turn, course.device) for name, turn in sides.items()}
     row = dict(row=case.name, batch_size=course.batch_size, peak_memory=memory)
     row |= compared(interleave(sides, pairs), turn_images(case, course))
-    if case.what == "data": return row
+    if case.what == "data":
+        return row
     each = work(case.block, "S" if case.taught() else None, case.what == "train", course.depth, course.width)
     types = dict(textbook="float32", ours=number_type(course))
     rates = row["images_per_second"]
     row["share_of_peak"] = {name: round(rates[name] * each / peaks[types[name]], 4) for name in sides}
     return row
 
-def number_type(course:Course) -> str:
+
+def number_type(course: Course) -> str:
     "The numbers in which our side multiplies"
     return "bfloat16" if trainer.uses_bf16(trainer.Recipe(amp=course.amp), course.device) else "float32"
 
 # %% ../nbs/distillation/33_benchmark.ipynb #00000020
-def first_step(side:str, device:str="cpu", batch_size:int=128):
+def first_step(side: str, device: str = "cpu", batch_size: int = 128):
     "In a fresh process: one AT step of G(N) by `side`, then a word"
     course = Course(shapes(batch_size, 10), torch.device(device), batch_size)
     make = dict(textbook=textbook_side, ours=our_side)[side]
     make(Case("AT step, G(N)", block="G(N)", beta=1000.0), course)()
     print("done", flush=True)
 
-def time_to_first_step(pairs:int, device:str="cpu", batch_size:int=128) -> dict:
+
+def time_to_first_step(pairs: int, device: str = "cpu", batch_size: int = 128) -> dict:
     "A row of the bench: seconds from the start of Python to the end of the first step"
+
     def side(name):
         code = f"from moonshine.benchmarking import first_step; first_step({name!r}, {str(device)!r}, {batch_size})"
+
         def turn():
             watch = Stopwatch()
             subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
             return watch.stop()
+
         return turn
+
     times = interleave({name: side(name) for name in ("textbook", "ours")}, pairs)
     return dict(row="time to first step", batch_size=batch_size) | compared(times, batch_size)
 
 # %% ../nbs/distillation/33_benchmark.ipynb #00000022
-FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_tile")   # those that matter here
+FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_tile")  # those that matter here
+
 
 def processor() -> dict:
     "The processor's name, and which of the vector units that matter it has"
-    try: lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError: return dict(processor=platform.processor() or platform.machine(), flags=[])
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return dict(processor=platform.processor() or platform.machine(), flags=[])
     value = lambda key: next((line.split(":", 1)[1].strip() for line in lines if line.startswith(key)), "")
-    return dict(processor=value("model name") or platform.machine(),
-                flags=[flag for flag in FLAGS if flag in value("flags").split()])
+    return dict(
+        processor=value("model name") or platform.machine(),
+        flags=[flag for flag in FLAGS if flag in value("flags").split()],
+    )
 
-def machine(device:torch.device) -> dict:
+
+def machine(device: torch.device) -> dict:
     "Where a bench was run"
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
-    return dict(**processor(), cores=os.cpu_count(), threads=torch.get_num_threads(), device=str(device), gpu=gpu,
-                torch=str(torch.__version__), python=platform.python_version(), system=platform.system())
+    return dict(
+        **processor(),
+        cores=os.cpu_count(),
+        threads=torch.get_num_threads(),
+        device=str(device),
+        gpu=gpu,
+        torch=str(torch.__version__),
+        python=platform.python_version(),
+        system=platform.system(),
+    )
 
 # %% ../nbs/distillation/33_benchmark.ipynb #00000024
-def network_step(course:Course, layout=torch.channels_last, amp:str="none", threads:int=0, block:str="G(N)"):
+def network_step(
+    course: Course, layout=torch.channels_last, amp: str = "none", threads: int = 0, block: str = "G(N)"
+):
     "A function that does AT steps on one batch and returns its seconds; threads 0: as many as there are"
     model, guide = course.network(block, layout), course.teacher()
     recipe = trainer.Recipe(amp=amp)
@@ -345,12 +421,14 @@ def network_step(course:Course, layout=torch.channels_last, amp:str="none", thre
     loss = student_loss(len(course.data.classes), 3, 0.0, 1000.0)
     x, y = next(iter(course.images(course.batch_size).train_batches(course.batch_size, 0, 0, course.device)))
     x, every = x.contiguous(memory_format=layout), torch.get_num_threads()
+
     def turn():
         torch.set_num_threads(threads or every)
         watch = Stopwatch(course.device)
         for _ in range(course.steps):
             with trainer.precision(recipe, course.device):
-                with torch.no_grad(): target = guide(x)
+                with torch.no_grad():
+                    target = guide(x)
                 total, _ = loss(student(x), target, y)
             optimizer.zero_grad()
             total.backward()
@@ -358,141 +436,192 @@ def network_step(course:Course, layout=torch.channels_last, amp:str="none", thre
         seconds = watch.stop()
         torch.set_num_threads(every)
         return seconds
+
     return turn
 
 # %% ../nbs/distillation/33_benchmark.ipynb #00000025
-def attention_step(course:Course, maps):
+def attention_step(course: Course, maps):
     "A function that takes the AT loss of three groups' activations and its gradient; `maps`: activation to map"
     sizes = [(int(16 * 2**i * course.width), 32 // 2**i) for i in range(3)]
     random = torch.Generator().manual_seed(0)
     make = lambda c, side: torch.randn(course.batch_size, c, side, side, generator=random).to(
-        course.device, memory_format=torch.channels_last)
+        course.device, memory_format=torch.channels_last
+    )
     pairs = [(make(*size).requires_grad_(), make(*size)) for size in sizes]
+
     def turn():
         watch = Stopwatch(course.device)
         for student, teacher in pairs * course.steps:
-            with torch.no_grad(): wanted = maps(teacher)
+            with torch.no_grad():
+                wanted = maps(teacher)
             (maps(student) - wanted).pow(2).mean().backward()
             student.grad = None
         return watch.stop()
+
     return turn
+
 
 def plain_map(activation):
     "The attention map as its formula is written: squares, then their mean"
     return F.normalize(activation.pow(2).mean(1).flatten(1), dim=1)
 
 # %% ../nbs/distillation/33_benchmark.ipynb #00000026
-def optimizer_step(course:Course, make):
+def optimizer_step(course: Course, make):
     "A function that takes 20 steps of an optimizer over the network's weights; `make`: network to optimizer"
     model = course.network("S", torch.channels_last)
-    for p in model.parameters(): p.grad = torch.zeros_like(p)
+    for p in model.parameters():
+        p.grad = torch.zeros_like(p)
     optimizer = make(model)
+
     def turn():
         watch = Stopwatch(course.device)
-        for _ in range(20): optimizer.step()
+        for _ in range(20):
+            optimizer.step()
         return watch.stop()
+
     return turn
 
-def plain_sgd(model): return torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
 
-def parts(course:Course) -> dict:
+def plain_sgd(model):
+    return torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
+
+
+def parts(course: Course) -> dict:
     "Name -> {before: side, after: side}; `course` gives the batch"
     our_sgd = lambda model: trainer.optimizer_for(model, trainer.Recipe())
     step = lambda **how: network_step(course, **how)
     return {
-        "pixel by pixel in memory": dict(contiguous=step(layout=torch.contiguous_format), channels_last=step()),
+        "pixel by pixel in memory": dict(
+            contiguous=step(layout=torch.contiguous_format), channels_last=step()
+        ),
         "bfloat16": dict(float32=step(), bfloat16=step(amp="bf16")),
         "threads": dict(one=step(threads=1), all=step()),
         "attention maps in one pass": dict(
-            formula=attention_step(course, plain_map), ours=attention_step(course, attention_map)),
+            formula=attention_step(course, plain_map), ours=attention_step(course, attention_map)
+        ),
         "one call of the optimizer": dict(
-            plain=optimizer_step(course, plain_sgd), ours=optimizer_step(course, our_sgd)),
+            plain=optimizer_step(course, plain_sgd), ours=optimizer_step(course, our_sgd)
+        ),
     }
 
 # %% ../nbs/distillation/33_benchmark.ipynb #00000029
 def fitting_batch(
-    seconds:float,      # that one image takes, both sides together
-    turns:int,          # of both sides
-    limit:float=20.0,   # seconds to stay within
+    seconds: float,  # that one image takes, both sides together
+    turns: int,  # of both sides
+    limit: float = 20.0,  # seconds to stay within
 ) -> int:
     "The largest batch, 128 at most and 8 at least, with which the turns stay within the limit"
     return next((size for size in (128, 64, 32, 16) if size * seconds * turns <= limit), 8)
 
-def row_course(case:Case, course:Course, pairs:int, limit:float) -> Course:
+
+def row_course(case: Case, course: Course, pairs: int, limit: float) -> Course:
     "The batch with which a row of training stays within `limit` seconds, and steps enough for a turn of 0.2 s"
     small = replace(course, batch_size=min(8, course.batch_size))
     sides = textbook_side(case, small), our_side(case, small)
-    for side in sides: side()
+    for side in sides:
+        side()
     seconds = sum(side() for side in sides) / small.batch_size
     batch = min(fitting_batch(seconds, pairs + 1, limit), course.batch_size)
     return replace(course, batch_size=batch, steps=min(max(course.steps, round(0.2 / (batch * seconds))), 20))
 
 # %% ../nbs/distillation/33_benchmark.ipynb #0000002b
 def bench(
-    data:Data|None=None,        # images in memory; None: drawn shapes
+    data: Data | None = None,  # images in memory; None: drawn shapes
     device="cpu",
-    pairs:int=5,                # turns of each side
-    quick:bool=False,           # two rows, within a minute
-    limit:float=20.0,           # seconds for a row of training, about; the batch, 128 at most, is chosen to fit
-    say=print,                  # where each row is told when it is there
-    **changes,                  # of the `Course`: depth, width, batch_size, ...
+    pairs: int = 5,  # turns of each side
+    quick: bool = False,  # two rows, within a minute
+    limit: float = 20.0,  # seconds for a row of training, about; the batch, 128 at most, is chosen to fit
+    say=print,  # where each row is told when it is there
+    **changes,  # of the `Course`: depth, width, batch_size, ...
 ) -> dict:
     "Measure; a dict fit for JSON: the machine, the settings, a row a case with every single time"
-    if pairs < 1: raise InputError(f"pairs is {pairs}; it must be 1 or more")
+    if pairs < 1:
+        raise InputError(f"pairs is {pairs}; it must be 1 or more")
     started, device = time.perf_counter(), torch.device(device)
     course = Course(data or shapes(640, 200), device, **changes)
     peaks = {name: product_peak(getattr(torch, name), device) for name in ("float32", "bfloat16")}
     result = dict(
-        machine=machine(device), data=course.data.name, pairs=pairs, quick=quick,
-        network=f"WRN-{course.depth}-{course.width:g}", precision=trainer.precision_words(course.amp, device),
-        mult_adds_per_second={name: round(peak) for name, peak in peaks.items()}, rows=[], parts=[])
+        machine=machine(device),
+        data=course.data.name,
+        pairs=pairs,
+        quick=quick,
+        network=f"WRN-{course.depth}-{course.width:g}",
+        precision=trainer.precision_words(course.amp, device),
+        mult_adds_per_second={name: round(peak) for name, peak in peaks.items()},
+        rows=[],
+        parts=[],
+    )
     say(heading(result))
     for case in CASES:
-        if quick and case.name not in QUICK: continue
+        if quick and case.name not in QUICK:
+            continue
         here = course
-        if case.what == "train": here = row_course(case, course, pairs, limit)
+        if case.what == "train":
+            here = row_course(case, course, pairs, limit)
         result["rows"].append(measure(case, here, pairs, peaks))
         say(row_line(result["rows"][-1]))
-    if not quick: rest_of_bench(result, course, pairs, say)
+    if not quick:
+        rest_of_bench(result, course, pairs, say)
     return result | dict(seconds=round(time.perf_counter() - started, 1))
 
 # %% ../nbs/distillation/33_benchmark.ipynb #0000002c
 def rest_of_bench(result, course, pairs, say):
     "What only the full bench has: the time to the first step, and each change alone, with small batches"
-    batch = min(row["batch_size"] for row in result["rows"])         # one that this machine finds easy
+    batch = min(row["batch_size"] for row in result["rows"])  # one that this machine finds easy
     result["rows"].append(time_to_first_step(pairs, course.device, batch))
     say(row_line(result["rows"][-1]))
-    small = replace(course, batch_size=min(course.batch_size, 16),
-                    steps=20 if course.device.type == "cuda" else 1)
+    small = replace(
+        course, batch_size=min(course.batch_size, 16), steps=20 if course.device.type == "cuda" else 1
+    )
     for name, sides in parts(small).items():
-        for side in sides.values(): side()                       # warmed up
-        row = dict(row=name, batch_size=small.batch_size) | compared(interleave(sides, pairs), small.batch_size * small.steps)
+        for side in sides.values():
+            side()  # warmed up
+        row = dict(row=name, batch_size=small.batch_size) | compared(
+            interleave(sides, pairs), small.batch_size * small.steps
+        )
         result["parts"].append(row)
         say(row_line(row))
+
 
 def heading(result) -> str:
     "Machine, data and precision in a few lines"
     m = result["machine"]
     peaks = ", ".join(f"{name} {1e-9 * peak:.0f}" for name, peak in result["mult_adds_per_second"].items())
-    return (f"{m['gpu'] or m['processor']}, {m['cores']} cores, {m['threads']} threads, torch {m['torch']}\n"
-            f"matrix product, 10⁹ multiply-adds a second: {peaks}\n"
-            f"images: {result['data']}, in memory; {result['network']}; ours: {result['precision']}")
+    return (
+        f"{m['gpu'] or m['processor']}, {m['cores']} cores, {m['threads']} threads, torch {m['torch']}\n"
+        f"matrix product, 10⁹ multiply-adds a second: {peaks}\n"
+        f"images: {result['data']}, in memory; {result['network']}; ours: {result['precision']}"
+    )
+
 
 def row_line(row) -> str:
     "A row in one line of text"
     rates = ", ".join(f"{name} {rate:.0f}" for name, rate in row["images_per_second"].items())
-    return (f"{row['row']}: {rates} images/s, ×{row['ratio']:.2f} "
-            f"(pairs {min(row['ratios']):.2f} to {max(row['ratios']):.2f}), batch {row['batch_size']}")
+    return (
+        f"{row['row']}: {rates} images/s, ×{row['ratio']:.2f} "
+        f"(pairs {min(row['ratios']):.2f} to {max(row['ratios']):.2f}), batch {row['batch_size']}"
+    )
 
 # %% ../nbs/distillation/33_benchmark.ipynb #0000002d
-def table(result:dict) -> str:
+def table(result: dict) -> str:
     "The bench as text: a line a row"
+
     def both(row, key, unit):
         values = row.get(key) or {}
         return " / ".join("?" if value is None else f"{value / unit:.0f}" for value in values.values())
-    return text_table([
-        {"row": row["row"], "batch": row["batch_size"], "textbook": row["images_per_second"]["textbook"],
-         "ours, images/s": row["images_per_second"]["ours"], "ratio": f"{row['ratio']:.2f}",
-         "of pairs": f"{min(row['ratios']):.2f} to {max(row['ratios']):.2f}",
-         "peak MiB": both(row, "peak_memory", 2**20), "% of product peak": both(row, "share_of_peak", 0.01)}
-        for row in result["rows"]])
+
+    return text_table(
+        [
+            {
+                "row": row["row"],
+                "batch": row["batch_size"],
+                "textbook": row["images_per_second"]["textbook"],
+                "ours, images/s": row["images_per_second"]["ours"],
+                "ratio": f"{row['ratio']:.2f}",
+                "of pairs": f"{min(row['ratios']):.2f} to {max(row['ratios']):.2f}",
+                "peak MiB": both(row, "peak_memory", 2**20),
+                "% of product peak": both(row, "share_of_peak", 0.01),
+            }
+            for row in result["rows"]
+        ]
+    )

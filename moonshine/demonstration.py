@@ -7,29 +7,31 @@ __all__ = ['TEACHER', 'STUDENT', 'RECIPE', 'TRAIN', 'TEST', 'METHODS', 'network'
            'look', 'share_on_object', 'maps_figure', 'image_grid', 'table_figure', 'demo']
 
 # %% ../nbs/distillation/32_demo.ipynb #00000002
-import json, time
+import json
+import time
 from pathlib import Path
 
 import torch
 
-from .training import checkpoints as checkpoint
-from .losses.attention import activations, at_loss, attention_map, energy_inside, student_loss
 from .costs.counting import mult_adds, parameters, text_table
 from .data.datasets import Data, ImageSet, normalize, shapes
+from .losses.attention import activations, at_loss, attention_map, energy_inside, student_loss
 from .losses.terms import cross_entropy
-from .training.loop import Recipe, fit
 from .models.wide_resnet import wrn
+from .training import checkpoints as checkpoint
+from .training.loop import Recipe, fit
 
 # %% ../nbs/distillation/32_demo.ipynb #00000005
 TEACHER = dict(depth=10, width=1, block="S")
 STUDENT = dict(depth=10, width=1, block="G(N)")
 RECIPE = Recipe(epochs=12, batch_size=20, learning_rate=0.1, epoch_step=(6, 9, 11), augment=False)
-TRAIN, TEST = 2000, 1000         # images
-METHODS = dict(scratch=dict(), kd=dict(alpha=0.9), at=dict(beta=1000.0))   # for `student_loss`
+TRAIN, TEST = 2000, 1000  # images
+METHODS = dict(scratch=dict(), kd=dict(alpha=0.9), at=dict(beta=1000.0))  # for `student_loss`
+
 
 def network(
-    arguments:dict,  # of `wrn`
-    seed:int,
+    arguments: dict,  # of `wrn`
+    seed: int,
 ):
     "A new network with its weights drawn from the seed"
     torch.manual_seed(seed)
@@ -37,11 +39,11 @@ def network(
 
 # %% ../nbs/distillation/32_demo.ipynb #00000006
 def train_four(
-    data:Data,
-    recipe:Recipe=RECIPE,
-    methods:dict=METHODS,
-    say=print,         # where the lines go
-    quiet:bool=False,  # no bars
+    data: Data,
+    recipe: Recipe = RECIPE,
+    methods: dict = METHODS,
+    say=print,  # where the lines go
+    quiet: bool = False,  # no bars
 ):
     "A teacher, and the student each way: (networks by name, rows of the table)"
     networks, rows, teacher = {}, [], None
@@ -57,15 +59,22 @@ def train_four(
         rows.append(row(name, model, history, attention_distance(model, teacher, data), seconds))
     return networks, rows
 
+
 def row(name, model, history, distance, seconds) -> dict:
     "One line of the table; the distance of the attention maps from the teacher's is times 1000"
-    return dict(network=name, block=model.spec["block"], test_error=round(history[-1]["test_error"], 1),
-                map_distance=round(1000 * distance, 2), parameters=parameters(model),
-                mult_adds=mult_adds(model), seconds=round(seconds))
+    return dict(
+        network=name,
+        block=model.spec["block"],
+        test_error=round(history[-1]["test_error"], 1),
+        map_distance=round(1000 * distance, 2),
+        parameters=parameters(model),
+        mult_adds=mult_adds(model),
+        seconds=round(seconds),
+    )
 
 # %% ../nbs/distillation/32_demo.ipynb #00000007
 @torch.no_grad()
-def attention_distance(model, teacher, data:Data) -> float:
+def attention_distance(model, teacher, data: Data) -> float:
     "How differently two networks look at the test images: the attention loss (code), summed over the groups"
     x = normalize(data.test.images, data.normalization())
     (_, ours), (_, theirs) = activations(model.eval(), x), activations(teacher.eval(), x)
@@ -74,26 +83,29 @@ def attention_distance(model, teacher, data:Data) -> float:
 # %% ../nbs/distillation/32_demo.ipynb #0000000a
 @torch.no_grad()
 def look(
-    networks:dict,      # name -> network
-    images:ImageSet,
-    normalization:dict,
-    group:int=1,        # 0, 1, 2: which of the three group outputs
+    networks: dict,  # name -> network
+    images: ImageSet,
+    normalization: dict,
+    group: int = 1,  # 0, 1, 2: which of the three group outputs
 ) -> dict:
     "Each network's activation at one group: {name: (B, C, H, W)}"
     x = normalize(images.images, normalization)
     return {name: activations(model.eval(), x)[1][group] for name, model in networks.items()}
 
-def share_on_object(networks:dict, data:Data, group:int=1) -> dict:
+
+def share_on_object(networks: dict, data: Data, group: int = 1) -> dict:
     "The share of attention that falls on the object, mean over all test images: {name: share}"
     seen = look(networks, data.test, data.normalization(), group)
-    return {name: energy_inside(activation, data.test.masks).mean().item() for name, activation in seen.items()}
+    return {
+        name: energy_inside(activation, data.test.masks).mean().item() for name, activation in seen.items()
+    }
 
 # %% ../nbs/distillation/32_demo.ipynb #0000000d
 def maps_figure(
-    networks:dict,
-    data:Data,
+    networks: dict,
+    data: Data,
     which=range(5),  # rows: these test images
-    group:int=1,
+    group: int = 1,
 ):
     "Test images, the object's mask where it is known, and where each network looks"
     images = data.test.select(list(which))
@@ -109,40 +121,53 @@ def maps_figure(
     return image_grid({titles.get(name, name): rows for name, rows in columns.items()})
 
 # %% ../nbs/distillation/32_demo.ipynb #0000000e
-def image_grid(columns:dict):  # title -> images, (B, H, W, 3) or (B, H, W)
+def image_grid(columns: dict):  # title -> images, (B, H, W, 3) or (B, H, W)
     "A figure with a column of images under each title"
     from matplotlib.figure import Figure
+
     count = len(next(iter(columns.values())))
     figure = Figure(figsize=(1.35 * len(columns), 1.35 * count + 0.6), layout="constrained")
     axes = figure.subplots(count, len(columns), squeeze=False)
     for column, (title, images) in enumerate(columns.items()):
         axes[0, column].set_title(title, fontsize=10)
         colors = "gray" if images.dtype == torch.bool else "viridis"
-        for row in range(count): axes[row, column].imshow(images[row].numpy(), cmap=colors)
-    for axis in axes.flat: axis.set_axis_off()
+        for row in range(count):
+            axes[row, column].imshow(images[row].numpy(), cmap=colors)
+    for axis in axes.flat:
+        axis.set_axis_off()
     return figure
 
 # %% ../nbs/distillation/32_demo.ipynb #0000000f
-def table_figure(rows:list[dict]):
+def table_figure(rows: list[dict]):
     "The table as a image"
     from matplotlib.figure import Figure
+
     names = [name.replace("_", " ") for name in rows[0]]
-    cells = [[f"{value:,}" if isinstance(value, int) else str(value) for value in row.values()] for row in rows]
+    cells = [
+        [f"{value:,}" if isinstance(value, int) else str(value) for value in row.values()] for row in rows
+    ]
     figure = Figure(figsize=(1.25 * len(names), 0.36 * (len(rows) + 1) + 0.1), layout="constrained")
     axis = figure.subplots()
     axis.set_axis_off()
-    table = axis.table(cells, colLabels=names, loc="center", cellLoc="right", colLoc="right", edges="horizontal")
-    table.auto_set_font_size(False); table.set_fontsize(10); table.scale(1, 1.5)
+    table = axis.table(
+        cells, colLabels=names, loc="center", cellLoc="right", colLoc="right", edges="horizontal"
+    )
+    table.auto_set_font_size(False)
+    table.set_fontsize(10)
+    table.scale(1, 1.5)
     for (line, column), cell in table.get_celld().items():
-        if column < 2: cell.set_text_props(ha="left")
-        if line == 0: cell.set_text_props(weight="bold")
+        if column < 2:
+            cell.set_text_props(ha="left")
+        if line == 0:
+            cell.set_text_props(weight="bold")
     return figure
 
 # %% ../nbs/distillation/32_demo.ipynb #00000011
 def demo(
-    directory:"str|Path"="moonshine-demo",  # where results go
-    train:int=TRAIN, test:int=TEST,         # images
-    recipe:Recipe=RECIPE,
+    directory: "str|Path" = "moonshine-demo",  # where results go
+    train: int = TRAIN,
+    test: int = TEST,  # images
+    recipe: Recipe = RECIPE,
     say=print,
 ) -> list[dict]:
     "Train, print the table, and write table.png, maps.png and results.json"
@@ -151,13 +176,21 @@ def demo(
     data = shapes(train, test)
     say(f"drawn: {train} training and {test} test images of {len(data.classes)} classes")
     networks, rows = train_four(data, recipe, say=say)
-    say(f"\nTest error in percent after {recipe.epochs} epochs, one run, seed {recipe.seed};"
-        f"\nmap distance from the teacher's attention, times 1000:\n\n{text_table(rows)}\n")
+    say(
+        f"\nTest error in percent after {recipe.epochs} epochs, one run, seed {recipe.seed};"
+        f"\nmap distance from the teacher's attention, times 1000:\n\n{text_table(rows)}\n"
+    )
     for name, figure in dict(maps=maps_figure(networks, data), table=table_figure(rows)).items():
-        checkpoint.write_whole(folder / f"{name}.png", lambda file: figure.savefig(file, format="png", dpi=120))
+        checkpoint.write_whole(
+            folder / f"{name}.png", lambda file: figure.savefig(file, format="png", dpi=120)
+        )
     images = f"shapes, {train} training and {test} test images"
     facts = dict(data=images, seed=recipe.seed, epochs=recipe.epochs, rows=rows)
-    checkpoint.write_whole(folder / "results.json", lambda file: file.write(json.dumps(facts, indent=1).encode()))
-    say(f"written: {folder / 'maps.png'} (where the networks look), "
-        f"{folder / 'table.png'}, {folder / 'results.json'}")
+    checkpoint.write_whole(
+        folder / "results.json", lambda file: file.write(json.dumps(facts, indent=1).encode())
+    )
+    say(
+        f"written: {folder / 'maps.png'} (where the networks look), "
+        f"{folder / 'table.png'}, {folder / 'results.json'}"
+    )
     return rows

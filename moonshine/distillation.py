@@ -11,16 +11,16 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from .training import checkpoints as checkpoint
+from .errors import InputError
 from .losses.attention import at_weight, attention_weights, check_fit, student_loss
 from .surgery.replacement import attention_choice, cheapen
-from .errors import InputError
+from .training import checkpoints as checkpoint
 from .training.loop import Recipe, fit, pick_device, train
 
 # %% ../nbs/distillation/30_distill.ipynb #00000005
 def shortened(
-    epochs:int,
-    **changes,   # other fields of the recipe
+    epochs: int,
+    **changes,  # other fields of the recipe
 ) -> Recipe:
     "The paper's recipe over fewer epochs: the learning rate drops at the same fractions of the run (rounded down)"
     whole = Recipe()
@@ -29,59 +29,65 @@ def shortened(
 
 # %% ../nbs/distillation/30_distill.ipynb #00000008
 def make_student(
-    teacher:nn.Module,           # (B, 3, H, W) -> (B, classes)
-    block:str,                   # the cheap block, as for `cheapen`
-    x:torch.Tensor,              # (B, 3, H, W) some images, normalized
-    layers:list[str]|None=None,  # to compare; None: chosen
-    **options,                   # of `cheapen`
+    teacher: nn.Module,  # (B, 3, H, W) -> (B, classes)
+    block: str,  # the cheap block, as for `cheapen`
+    x: torch.Tensor,  # (B, 3, H, W) some images, normalized
+    layers: list[str] | None = None,  # to compare; None: chosen
+    **options,  # of `cheapen`
 ) -> nn.Module:
     "The untrained student of a teacher, both told at which layers they are compared (`attention_layers`)"
     student = cheapen(teacher, block, **options)
-    if layers is None: layers = attention_choice(teacher, x)
+    if layers is None:
+        layers = attention_choice(teacher, x)
     teacher.attention_layers = student.attention_layers = list(layers)
-    if not getattr(student, "spec", None): student.spec = checkpoint.foreign_spec(teacher, block=str(block))
+    if not getattr(student, "spec", None):
+        student.spec = checkpoint.foreign_spec(teacher, block=str(block))
     return student
 
 # %% ../nbs/distillation/30_distill.ipynb #00000009
-def announce(student:nn.Module, teacher:nn.Module, sizes:list, beta:float, convention:str) -> str:
+def announce(student: nn.Module, teacher: nn.Module, sizes: list, beta: float, convention: str) -> str:
     "What is going to be compared, and with which weight, as text"
     count = lambda network: sum(p.numel() for p in network.parameters())
     pairs = ", ".join(f"{name} ({h}×{w})" for name, (h, w) in zip(student.attention_layers, sizes))
-    return (f"teacher {count(teacher):,} parameters, student {count(student):,} "
-            f"({100 * count(student) / count(teacher):.1f} %)\nattention compared at {pairs or 'no layer'}"
-            + (f"\n{attention_weights(sizes, beta, convention)}" if sizes else ""))
+    return (
+        f"teacher {count(teacher):,} parameters, student {count(student):,} "
+        f"({100 * count(student) / count(teacher):.1f} %)\nattention compared at {pairs or 'no layer'}"
+        + (f"\n{attention_weights(sizes, beta, convention)}" if sizes else "")
+    )
 
 # %% ../nbs/distillation/30_distill.ipynb #0000000b
-LARGEST_WEIGHT = 1000 / 64   # of the squared distance of two maps, in the paper's runs: β 1000 on a map of 8×8
+LARGEST_WEIGHT = 1000 / 64  # of the squared distance of two maps, in the paper's runs: β 1000 on a map of 8×8
+
 
 def fitting_beta(
-    sizes:list,              # of the compared maps: [(H, W), ...]
-    convention:str="code",   # paper: distances are not averaged over positions, and β is 1000
+    sizes: list,  # of the compared maps: [(H, W), ...]
+    convention: str = "code",  # paper: distances are not averaged over positions, and β is 1000
 ) -> float:
     "The paper's β, 1000, or less where a map is smaller than the paper's smallest"
-    if convention == "paper" or not sizes: return 1000.0
+    if convention == "paper" or not sizes:
+        return 1000.0
     smallest = min(height * width for height, width in sizes)
     return min(1000.0, LARGEST_WEIGHT * smallest / at_weight(1.0, len(sizes), convention))
 
 # %% ../nbs/distillation/30_distill.ipynb #0000000e
 def distill(
-    teacher:nn.Module,           # trained; ours, torchvision's, or your own: (B, 3, H, W) -> (B, classes)
-    data,                        # what it was trained on, normalized as it was: `Data` or `Stream`
-    block:str="G(4)",            # the student's cheap block
-    recipe:Recipe=shortened(30),
-    layers:list[str]|None=None,  # names to compare; None: the last activation at each resolution
-    alpha:float=0.0,             # knowledge distillation; 0 is none
-    beta:float|None=None,        # attention transfer; 0 is none; None: `fitting_beta`
-    temperature:float=4.0,
-    convention:str="code",
-    name:str|None=None,          # of the run and its files; None: nothing is saved
-    directory:str="checkpoints",
-    resume:bool=False,            # resume the run of this name, if there is one
-    device:str="auto",
-    quiet:bool=False,
-    save_every:int=0,            # steps between two checkpoints; 0: about a minute
-    stop=None,                   # a `SignalHandler`: what asks the run to save and stop
-    **options,                   # of `cheapen`: first, keep, by, ...
+    teacher: nn.Module,  # trained; ours, torchvision's, or your own: (B, 3, H, W) -> (B, classes)
+    data,  # what it was trained on, normalized as it was: `Data` or `Stream`
+    block: str = "G(4)",  # the student's cheap block
+    recipe: Recipe = shortened(30),
+    layers: list[str] | None = None,  # names to compare; None: the last activation at each resolution
+    alpha: float = 0.0,  # knowledge distillation; 0 is none
+    beta: float | None = None,  # attention transfer; 0 is none; None: `fitting_beta`
+    temperature: float = 4.0,
+    convention: str = "code",
+    name: str | None = None,  # of the run and its files; None: nothing is saved
+    directory: str = "checkpoints",
+    resume: bool = False,  # resume the run of this name, if there is one
+    device: str = "auto",
+    quiet: bool = False,
+    save_every: int = 0,  # steps between two checkpoints; 0: about a minute
+    stop=None,  # a `SignalHandler`: what asks the run to save and stop
+    **options,  # of `cheapen`: first, keep, by, ...
 ) -> nn.Module:
     "The trained student of a network: the same network with cheap convolutions, taught to look where it looks"
     x, _ = next(iter(data.test_batches(2)))
@@ -90,24 +96,34 @@ def distill(
     torch.manual_seed(recipe.seed)
     student = make_student(teacher, block, x, [] if beta == 0 else layers, **options)
     sizes = [] if beta == 0 else check_fit(student, teacher, x)
-    if beta is None: beta = fitting_beta(sizes, convention)
+    if beta is None:
+        beta = fitting_beta(sizes, convention)
     loss = student_loss(len(data.classes), len(sizes), alpha, beta, temperature, convention)
-    if not quiet: print(announce(student, teacher, sizes, beta, convention), loss.describe(), sep="\n")
+    if not quiet:
+        print(announce(student, teacher, sizes, beta, convention), loss.describe(), sep="\n")
     place = pick_device(device)
     student, teacher = student.to(place), teacher.to(place)
     guide = teacher if alpha or beta else None
-    if name is None: student.history = fit(student, data, loss, recipe, guide, quiet=quiet)
-    else: student.history = train(student, data, loss, recipe, name, directory, guide, resume, quiet, save_every, stop)
+    if name is None:
+        student.history = fit(student, data, loss, recipe, guide, quiet=quiet)
+    else:
+        student.history = train(
+            student, data, loss, recipe, name, directory, guide, resume, quiet, save_every, stop
+        )
     return student.eval()
 
 # %% ../nbs/distillation/30_distill.ipynb #0000000f
 @torch.no_grad()
-def check_classes(teacher:nn.Module, x:torch.Tensor, data):
+def check_classes(teacher: nn.Module, x: torch.Tensor, data):
     "A teacher gives as many logits as the data has classes"
     logits = teacher(x)
     if not isinstance(logits, torch.Tensor) or logits.dim() != 2:
-        raise InputError(f"{type(teacher).__name__} gives {type(logits).__name__}, not logits (B, classes); "
-                         "wrap it in a network that returns the logits alone")
+        raise InputError(
+            f"{type(teacher).__name__} gives {type(logits).__name__}, not logits (B, classes); "
+            "wrap it in a network that returns the logits alone"
+        )
     if logits.shape[1] != len(data.classes):
-        raise InputError(f"the teacher knows {logits.shape[1]} classes and {data.name} has {len(data.classes)}; "
-                         f"use a teacher trained on {data.name}")
+        raise InputError(
+            f"the teacher knows {logits.shape[1]} classes and {data.name} has {len(data.classes)}; "
+            f"use a teacher trained on {data.name}"
+        )

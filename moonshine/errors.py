@@ -14,12 +14,13 @@ class InputError(ValueError):
 
 # %% ../nbs/core/01_errors.ipynb #00000006
 def lookup(
-    known:dict,  # name -> value
-    name:str,    # the name somebody asked for
-    what:str,    # what it names, for the message: "dataset", "device", ...
+    known: dict,  # name -> value
+    name: str,  # the name somebody asked for
+    what: str,  # what it names, for the message: "dataset", "device", ...
 ):
     "The value called `name`, or an `InputError` that names what there is"
-    if name in known: return known[name]
+    if name in known:
+        return known[name]
     near = get_close_matches(str(name), [str(key) for key in known], n=1)
     hint = f"did you mean {near[0]}?" if near else "known: " + ", ".join(map(str, known))
     raise InputError(f"unknown {what} {name!r}; {hint}")

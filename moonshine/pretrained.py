@@ -12,43 +12,51 @@ from importlib.resources import as_file, files
 
 from torch import nn
 
-from .training import checkpoints as checkpoint
 from .data.datasets import ImageSet, normalize
-from .errors import lookup
 from .data.drawing import draw_shapes
+from .errors import lookup
+from .training import checkpoints as checkpoint
 
 # %% ../nbs/distillation/31_pretrained.ipynb #00000005
 TRAINED = ("teacher", "scratch", "kd", "at")
 _FOLDER = files("moonshine").joinpath("facts", "trained")
 
+
 def trained_network(
-    name:str,     # teacher, scratch, kd or at
-) -> nn.Module:   # in evaluation mode, on the CPU
+    name: str,  # teacher, scratch, kd or at
+) -> nn.Module:  # in evaluation mode, on the CPU
     "One of the four trained networks (seed 0)"
     lookup(dict.fromkeys(TRAINED), name, "trained network")
-    with as_file(_FOLDER.joinpath(f"{name}.pt")) as path: return checkpoint.load(path)[0].eval()
+    with as_file(_FOLDER.joinpath(f"{name}.pt")) as path:
+        return checkpoint.load(path)[0].eval()
+
 
 @lru_cache(1)
 def trained_facts() -> dict:
     "How they were trained (recipe, machine, versions), and the `runs`: a dict for each seed and network"
     return json.loads(_FOLDER.joinpath("runs.json").read_text())
 
+
 def trained_history(
-    name:str,     # teacher, scratch, kd or at
-    seed:int=0,
+    name: str,  # teacher, scratch, kd or at
+    seed: int = 0,
 ) -> list[dict]:  # a row an epoch, as `moonshine.training.loop.fit` writes it
     "What was logged while it trained"
-    return lookup({(run["name"], run["seed"]): run for run in trained_facts()["runs"]}, (name, seed), "run")["history"]
+    return lookup({(run["name"], run["seed"]): run for run in trained_facts()["runs"]}, (name, seed), "run")[
+        "history"
+    ]
 
 # %% ../nbs/distillation/31_pretrained.ipynb #00000007
 def test_images(
-    count:int=1000,  # the errors on record are over 1,000
-) -> ImageSet:       # images (count, 3, 32, 32) uint8, labels (count,), masks (count, 32, 32) bool
+    count: int = 1000,  # the errors on record are over 1,000
+) -> ImageSet:  # images (count, 3, 32, 32) uint8, labels (count,), masks (count, 32, 32) bool
     "The first test images of the drawn shapes, with the object's mask"
     return ImageSet(*draw_shapes(count, seed=1))
 
+
 def network_input(
-    images,          # (B, 3, 32, 32) uint8
+    images,  # (B, 3, 32, 32) uint8
 ):
     "The same images as the trained networks want them: (B, 3, 32, 32) float32, normalized"
-    with as_file(_FOLDER.joinpath("teacher.pt")) as path: return normalize(images, checkpoint.describe(path)["normalization"])
+    with as_file(_FOLDER.joinpath("teacher.pt")) as path:
+        return normalize(images, checkpoint.describe(path)["normalization"])

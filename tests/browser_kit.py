@@ -2,6 +2,7 @@
 
 Nothing here knows a lesson or a panel by name: all is driven by what stands on the page.
 """
+
 import json
 import os
 import re
@@ -41,6 +42,7 @@ NOISE = ("favicon", "ResizeObserver loop")  # what the browser complains of that
 @dataclass
 class Tally:
     """What a session of browser tests has done."""
+
     lessons: int = 0
     panels_moved: int = 0
     gates: int = 0
@@ -53,19 +55,24 @@ class Tally:
         assert holds, message
 
     def __str__(self) -> str:
-        return (f"browser: {self.lessons} lessons, {self.panels_moved} panels moved, {self.gates} gates opened, "
-                f"{self.assertions} assertions")
+        return (
+            f"browser: {self.lessons} lessons, {self.panels_moved} panels moved, {self.gates} gates opened, "
+            f"{self.assertions} assertions"
+        )
 
 
 def find_chromium() -> str | None:
     """Return the browser to use: MOONSHINE_CHROMIUM, or chromium on the path."""
-    return os.environ.get("MOONSHINE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    return (
+        os.environ.get("MOONSHINE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    )
 
 
 def what_is_missing() -> str:
     """Say why there can be no browser test here, or nothing."""
     try:
-        import jupyterlab.galata, playwright.sync_api  # noqa: E401, F401
+        import jupyterlab.galata  # noqa: E401, F401
+        import playwright.sync_api
     except ImportError as error:
         return f"no browser tests without {error.name}: pip install -e '.[dev]'"
     if find_chromium():
@@ -87,10 +94,19 @@ def write_settings(home: Path, course: Path, port: int) -> None:
         f"c.ServerApp.ip = '127.0.0.1'\nc.ServerApp.port = {port}\nc.ServerApp.allow_root = True\n"
         f"c.ServerApp.root_dir = {str(course)!r}\nc.LabApp.workspaces_dir = {str(home / 'workspaces')!r}\n"
         f"c.LabApp.app_settings_dir = {str(home)!r}\nc.LabApp.user_settings_dir = {str(home / 'user')!r}\n"
-        "c.LabApp.news_url = None\nc.LabApp.check_for_updates_class = 'jupyterlab.NeverCheckForUpdate'\n")
-    (home / "overrides.json").write_text(json.dumps({
-        "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
-        "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"}}))
+        "c.LabApp.news_url = None\nc.LabApp.check_for_updates_class = 'jupyterlab.NeverCheckForUpdate'\n"
+    )
+    (home / "overrides.json").write_text(
+        json.dumps(
+            {
+                "@jupyterlab/apputils-extension:notification": {
+                    "fetchNews": "false",
+                    "checkForUpdates": False,
+                },
+                "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
+            }
+        )
+    )
 
 
 @contextmanager
@@ -98,14 +114,25 @@ def jupyterlab_server(course: Path, home: Path):
     """Run JupyterLab on the folder `course`, its own files under `home`; gives its address."""
     port = free_port()
     write_settings(home, course, port)
-    env = {**os.environ, "JUPYTER_CONFIG_DIR": str(home), "JUPYTERLAB_SETTINGS_DIR": str(home / "user"),
-           "JUPYTER_DATA_DIR": str(home / "data"), "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
-           "IPYTHONDIR": str(home / "ipython"), "OMP_NUM_THREADS": "1",
-           "PYTHONPATH": str(Path(moonshine.__file__).parent.parent)}
+    env = {
+        **os.environ,
+        "JUPYTER_CONFIG_DIR": str(home),
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "user"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "IPYTHONDIR": str(home / "ipython"),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path(moonshine.__file__).parent.parent),
+    }
     url, log = f"http://127.0.0.1:{port}", home / "server.log"
     with log.open("w") as output:
-        server = subprocess.Popen([sys.executable, "-m", "jupyterlab", "--config", str(home / "jupyter_server_config.py")],
-                                  env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", "--config", str(home / "jupyter_server_config.py")],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
     try:
         wait_for_server(server, url, log)
         yield url
@@ -135,7 +162,10 @@ class LessonPage:
         self.url, self.path, self.tally, self.complaints = url, path, tally, []
         self.page = browser.new_page(viewport={"width": 1280, "height": 900})
         self.page.set_default_timeout(30_000)
-        self.page.on("console", lambda said: self.complain(f"{said.text} {said.location}") if said.type == "error" else None)
+        self.page.on(
+            "console",
+            lambda said: self.complain(f"{said.text} {said.location}") if said.type == "error" else None,
+        )
         self.page.on("pageerror", lambda error: self.complain(str(error)))
 
     def complain(self, text: str) -> None:
@@ -172,8 +202,11 @@ class LessonPage:
     def prompts(self) -> list[str]:
         """Return what stands left of the code cells: "[1]:", and "[ ]:" where one was not run."""
         code = self.page.locator(".jp-Notebook .jp-CodeCell")
-        return [code.nth(i).locator(".jp-InputPrompt").inner_text().strip() for i in range(code.count())
-                if code.nth(i).locator(".cm-content").inner_text().strip()]
+        return [
+            code.nth(i).locator(".jp-InputPrompt").inner_text().strip()
+            for i in range(code.count())
+            if code.nth(i).locator(".cm-content").inner_text().strip()
+        ]
 
     def images(self) -> int:
         """Count the stored images that are seen: loaded, with a size on the page, and not a panel's own."""
@@ -214,7 +247,10 @@ class PanelOnPage:
         classes = self.element.get_attribute("class").split()
         ours = [c.removeprefix("moonshine-") for c in classes if c.startswith("moonshine-")]
         self.name = next(name for name in ours if name != "panel")
-        self.image, self.status = self.element.locator(".moonshine-image"), self.element.locator("[role=status]")
+        self.image, self.status = (
+            self.element.locator(".moonshine-image"),
+            self.element.locator("[role=status]"),
+        )
         self.code_cell = self.element.evaluate("""p => [...document.querySelectorAll('.jp-Notebook .jp-CodeCell')]
             .indexOf(p.closest('.jp-CodeCell'))""")
         self.texts, self.sources = set(), set()
@@ -255,7 +291,9 @@ class PanelOnPage:
         try:
             self.page.wait_for_function(js, arg=[self.element.element_handle(), before], timeout=15_000)
         except Exception as error:
-            self.check(False, f"{what}: no new image ({type(error).__name__}); it says: {self.status.inner_text()}")
+            self.check(
+                False, f"{what}: no new image ({type(error).__name__}); it says: {self.status.inner_text()}"
+            )
         self.check(True, "")
         self.settle()
 
@@ -275,10 +313,14 @@ class PanelOnPage:
 
     def by_keyboard(self) -> int:
         """Move every slider, menu and tick by keys, or else a button; returns how many moves showed."""
-        actions = [("slider", lambda h=handle: self.press_arrow(h)) for handle in self.controls(".noUi-handle")]
+        actions = [
+            ("slider", lambda h=handle: self.press_arrow(h)) for handle in self.controls(".noUi-handle")
+        ]
         for menu in self.controls("select"):
             actions += [("menu", lambda m=menu: self.next_option(m))] * 2  # there and back
-        actions += [("tick", lambda t=tick: t.press("Space")) for tick in self.controls("input[type=checkbox]")]
+        actions += [
+            ("tick", lambda t=tick: t.press("Space")) for tick in self.controls("input[type=checkbox]")
+        ]
         shown = sum(self.moves(f"{what} by keyboard", act) for what, act in actions)
         if not shown:
             button = self.controls(".jupyter-button:not(.mod-active, .widget-upload)")[0]
@@ -324,8 +366,10 @@ class PanelOnPage:
         """Pull a handle more than half the length of its slider (it may have two places only) to the side with more room."""
         handle.scroll_into_view_if_needed()
         box = handle.bounding_box()
-        left, width = handle.evaluate("""h => { const track = h.closest('.noUi-target').getBoundingClientRect();
+        left, width = (
+            handle.evaluate("""h => { const track = h.closest('.noUi-target').getBoundingClientRect();
                                                return [track.x, track.width]; }""")
+        )
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         step = 0.6 * width * (-1 if x > left + width / 2 else 1)
         self.page.mouse.move(x, y)
@@ -349,8 +393,13 @@ class PanelOnPage:
             box.press("Tab")
             self.wait_beyond(before, "a guess typed")
         for row in self.controls(".widget-toggle-buttons"):
-            self.moves("a word chosen", row.locator(OTHER_CHOICE).first.click)  # a closed gate need not show it
-        self.check(self.moves("the commit", self.element.get_by_role("button", name="Commit").click), "the commit shows nothing")
+            self.moves(
+                "a word chosen", row.locator(OTHER_CHOICE).first.click
+            )  # a closed gate need not show it
+        self.check(
+            self.moves("the commit", self.element.get_by_role("button", name="Commit").click),
+            "the commit shows nothing",
+        )
         text = self.status.inner_text()
         answer = re.search(r"You said .*?; it is (.*?): ", text)
         self.check(answer, f"no answer after the commit: {text}")

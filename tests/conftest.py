@@ -1,4 +1,5 @@
 """What all tests share: options, marks, and the data folder beside the repository."""
+
 import inspect
 import os
 from pathlib import Path

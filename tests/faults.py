@@ -5,6 +5,7 @@
 Every try starts from a run that has finished its first epoch, makes the fault happen while it goes on, looks at what is said and at what lies
 in the folder, mends the fault, goes on to the end, and compares with the run that met no fault.
 """
+
 import contextlib
 import errno
 import io
@@ -22,12 +23,12 @@ from unittest.mock import patch
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
-
 from kills import equal, result
-from moonshine.training import checkpoints as checkpoint
-from moonshine.data import datasets
-from moonshine.training import loop as trainer
+
 from moonshine.cli.main import main as moonshine
+from moonshine.data import datasets
+from moonshine.training import checkpoints as checkpoint
+from moonshine.training import loop as trainer
 
 LOCK = checkpoint.lock_file("T").name
 FLAGS = "--wrn_depth 10 --wrn_width 0.5 --conv G(N) --batch_size 16 --epoch_step [1] --resume"
@@ -35,7 +36,18 @@ FLAGS = "--wrn_depth 10 --wrn_width 0.5 --conv G(N) --batch_size 16 --epoch_step
 
 def train(folder, epochs):
     """Go on with the run in `folder`: (exit status, what is said on standard error)."""
-    words = ["train", "shapes", "teacher", "-t", "T", "--checkpoint_dir", str(folder), "--epochs", str(epochs), *FLAGS.split()]
+    words = [
+        "train",
+        "shapes",
+        "teacher",
+        "-t",
+        "T",
+        "--checkpoint_dir",
+        str(folder),
+        "--epochs",
+        str(epochs),
+        *FLAGS.split(),
+    ]
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as err:
         status = moonshine(words)
     return status, err.getvalue()
@@ -44,10 +56,15 @@ def train(folder, epochs):
 def files(folder):
     """The files of the run with their contents; a file in the folder's place counts as one."""
     folder = Path(folder)
-    return {path.name: path.read_bytes() for path in (folder.iterdir() if folder.is_dir() else [folder]) if path.is_file()}
+    return {
+        path.name: path.read_bytes()
+        for path in (folder.iterdir() if folder.is_dir() else [folder])
+        if path.is_file()
+    }
 
 
 # Faults: context managers. What they yield mends what lasts; `checkpoints` in their messages stands for the folder.
+
 
 @contextlib.contextmanager
 def disk_full(folder, draw):
@@ -65,10 +82,17 @@ def disk_full(folder, draw):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         class File:
-            def __enter__(self): return self
-            def __exit__(self, *error): file.close()
-            def __getattr__(self, name): return full if name == "write" else getattr(file, name)
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *error):
+                file.close()
+
+            def __getattr__(self, name):
+                return full if name == "write" else getattr(file, name)
+
         return File()
+
     with patch("os.fdopen", opened):
         yield
 
@@ -77,7 +101,9 @@ def disk_full(folder, draw):
 def size_limit(folder, draw):
     """The system refuses to make a file larger than so much (`ulimit -f`)."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (draw.randrange(2000, Path(folder, "T.pt").stat().st_size), before[1]))
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (draw.randrange(2000, Path(folder, "T.pt").stat().st_size), before[1])
+    )
     try:
         yield
     finally:
@@ -86,6 +112,7 @@ def size_limit(folder, draw):
 
 def read_only(after):
     """No file can be made in the folder any more, from the start or once the run is under way. (For root permissions mean nothing.)"""
+
     @contextlib.contextmanager
     def fault(folder, draw):
         real, left = os.open, [after]
@@ -96,8 +123,10 @@ def read_only(after):
                 if left[0] < 0:
                     raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
             return real(path, flags, *more, **options)
+
         with patch("os.open", refuse):
             yield
+
     return fault
 
 
@@ -107,9 +136,11 @@ def a_file_is_there(folder, draw):
     aside = Path(f"{folder}.aside")
     os.rename(folder, aside)
     Path(folder).write_text("a file")
+
     def mend():
         os.unlink(folder)
         os.rename(aside, folder)
+
     yield mend
 
 
@@ -122,22 +153,26 @@ def locked(folder, draw):
 
 def damaged(change):
     """The checkpoint is not what was written: `change(bytes, draw) -> bytes`. Mended as the message says, or by the file before."""
+
     @contextlib.contextmanager
     def fault(folder, draw):
         path = Path(folder, "T.pt")
         content = change(path.read_bytes(), draw)
         path.write_bytes(content) if content is not None else path.unlink()
+
         def mend():
             if path.exists():
                 assert path.read_bytes() == content, "a file that could not be read was touched"
             os.replace(checkpoint.before(path), path)
+
         yield mend
+
     return fault
 
 
 def flip(content, draw):
     at = draw.randrange(len(content) - 71)  # the last 71 bytes are the seal
-    return content[:at] + bytes([content[at] ^ (1 << draw.randrange(8))]) + content[at + 1:]
+    return content[:at] + bytes([content[at] ^ (1 << draw.randrange(8))]) + content[at + 1 :]
 
 
 def newer(content, draw):
@@ -159,14 +194,17 @@ def code(content, draw):
 
 OFFER = "the one before it is whole, to go on from there: mv checkpoints/T.before.pt checkpoints/T.pt"
 FAULTS = {  # fault -> (context manager, what the user reads)
-    "disk full, after a random number of bytes": (disk_full, " can't be written (No space left on device); what was saved before is unchanged"),
+    "disk full, after a random number of bytes": (
+        disk_full,
+        " can't be written (No space left on device); what was saved before is unchanged",
+    ),
     "limit on the size of files": (size_limit, " can't be written (File too large)"),
     "folder read-only": (read_only(0), "nothing can be written in checkpoints (Read-only file system)"),
     "folder read-only during the run": (read_only(1), " can't be written (Read-only file system)"),
     "a file in the folder's place": (a_file_is_there, "nothing can be written in checkpoints (File exists)"),
     "a second run of the same name": (locked, f"checkpoints/T is being trained by process {os.getpid()} on"),
     "a changed bit in the checkpoint": (damaged(flip), OFFER),
-    "a truncated checkpoint": (damaged(lambda content, draw: content[:draw.randrange(len(content))]), OFFER),
+    "a truncated checkpoint": (damaged(lambda content, draw: content[: draw.randrange(len(content))]), OFFER),
     "a removed checkpoint": (damaged(lambda content, draw: None), OFFER),
     "a checkpoint of a newer version": (damaged(newer), "was written by a newer moonshine"),
     "a checkpoint that would run code": (damaged(code), "it asks for code to be run: "),
@@ -189,7 +227,11 @@ def try_once(name, start, expected, draw) -> tuple[bool, str]:
             before = files(folder)
             status, said = train(folder, 3)
             said = said.replace(str(folder), "checkpoints")
-            assert (status, said.count("\n")) == (2, 1) and said.startswith("moonshine: "), (name, status, said)
+            assert (status, said.count("\n")) == (2, 1) and said.startswith("moonshine: "), (
+                name,
+                status,
+                said,
+            )
             assert message in said, (name, said)
             after = files(folder)
         if mend:
@@ -211,10 +253,15 @@ def removed_folder(start, expected, draw) -> tuple[bool, str]:
             if left[0] == -1:
                 shutil.rmtree(folder)
             return real(*arguments)
+
         with patch("moonshine.training.loop.check_finite", remove):
             status, said = train(folder, 3)
         said = said.replace(str(folder), "checkpoints")
-        assert status == 0 and said.count("\n") == 1 and "note: checkpoints was removed or cleared during the run; all is written anew" in said, said
+        assert (
+            status == 0
+            and said.count("\n") == 1
+            and "note: checkpoints was removed or cleared during the run; all is written anew" in said
+        ), said
         return equal(result(folder), expected), said.strip().removeprefix("moonshine: ")
 
 
@@ -228,10 +275,24 @@ def main(tries=3, names=None, seed=0) -> list[dict]:
         train(whole, 3)
         expected = result(whole)
         for name in names or [*FAULTS, "folder removed during the run"]:
-            ends = [try_once(name, start, expected, draw) if name in FAULTS else removed_folder(start, expected, draw) for _ in range(tries)]
-            reads = re.sub(r"process \d+ on \S+, since [\d: -]+", "process PID on HOST, since TIME", ends[0][1])
-            entries.append(dict(fault=name, tries=tries, survived=sum(same for same, _ in ends),
-                                lost=sum(not same for same, _ in ends), reads=reads))
+            ends = [
+                try_once(name, start, expected, draw)
+                if name in FAULTS
+                else removed_folder(start, expected, draw)
+                for _ in range(tries)
+            ]
+            reads = re.sub(
+                r"process \d+ on \S+, since [\d: -]+", "process PID on HOST, since TIME", ends[0][1]
+            )
+            entries.append(
+                dict(
+                    fault=name,
+                    tries=tries,
+                    survived=sum(same for same, _ in ends),
+                    lost=sum(not same for same, _ in ends),
+                    reads=reads,
+                )
+            )
     assert "MOONSHINE_CODE_RAN" not in os.environ
     return entries
 

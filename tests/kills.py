@@ -5,6 +5,7 @@
 One process imports torch, computes nothing, and forks every run from itself: a start takes milliseconds then. A kill is SIGKILL, which no
 process can see coming. It comes at a random moment (from outside), or in the middle of a write (the process kills itself there).
 """
+
 import importlib.util
 import json
 import os
@@ -19,14 +20,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 
-from moonshine.training import checkpoints as checkpoint
-from moonshine.data import datasets
-from moonshine.losses.attention import student_loss
 from moonshine.cli.main import main as moonshine
+from moonshine.data import datasets
 from moonshine.data.datasets import shapes
 from moonshine.errors import InputError
-from moonshine.training.loop import RunningAverage, Recipe, train  # noqa: F401  a test breaks it
+from moonshine.losses.attention import student_loss
 from moonshine.models.wide_resnet import wrn
+from moonshine.training import checkpoints as checkpoint
+from moonshine.training.loop import Recipe, RunningAverage, train  # noqa: F401  a test breaks it
 
 RECIPE = Recipe(epochs=3, batch_size=16, epoch_step=(1, 2), seed=5)
 NAME = "T"
@@ -38,8 +39,19 @@ def train_once(folder, data, save_every=1, **options):
     torch.manual_seed(1)
     teacher = wrn(10, 0.5).eval()
     torch.manual_seed(RECIPE.seed)
-    return train(wrn(10, 1, "G(N)"), data, student_loss(10, 3, 0.5, 1000.0), RECIPE, NAME, folder, teacher, resume=True, quiet=True,
-                 save_every=save_every, **options)
+    return train(
+        wrn(10, 1, "G(N)"),
+        data,
+        student_loss(10, 3, 0.5, 1000.0),
+        RECIPE,
+        NAME,
+        folder,
+        teacher,
+        resume=True,
+        quiet=True,
+        save_every=save_every,
+        **options,
+    )
 
 
 def die():
@@ -48,6 +60,7 @@ def die():
 
 
 # Where a process can kill itself: each replaces a function of the system by one that dies at its `count`th call.
+
 
 def in_write(count, share):
     """Die when a part of a file is written."""
@@ -59,23 +72,31 @@ def in_write(count, share):
 
         def partly(content):
             if in_write.left == 0:
-                write(bytes(content[:int(len(content) * share)]))
+                write(bytes(content[: int(len(content) * share)]))
                 file.flush()
                 die()
             in_write.left -= 1
             return write(content)
 
         class File:
-            def __enter__(self): return self
-            def __exit__(self, *error): file.close()
-            def __getattr__(self, name): return partly if name == "write" else getattr(file, name)
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *error):
+                file.close()
+
+            def __getattr__(self, name):
+                return partly if name == "write" else getattr(file, name)
+
         return File()
+
     in_write.left = count
     os.fdopen = opened
 
 
 def around(name, after):
     """Die just before, or just after, a function of `os` is called for the `count`th time."""
+
     def plant(count, share):
         real, left = getattr(os, name), [count]
 
@@ -87,7 +108,9 @@ def around(name, after):
             if left[0] < 0:
                 die()
             return done
+
         setattr(os, name, deadly)
+
     return plant
 
 
@@ -114,6 +137,7 @@ def fork(work) -> int:
         status = 2
     except BaseException:
         import traceback
+
         traceback.print_exc()
     finally:
         os._exit(status)
@@ -128,7 +152,10 @@ def result(folder):
     """What a run came to: its weights and its history, without the times."""
     content = checkpoint.describe(Path(folder, f"{NAME}.pt"))
     lines = map(json.loads, Path(folder, f"{NAME}.jsonl").read_text().splitlines())
-    rows = [[{key: value for key, value in row.items() if key not in TIMES} for row in history] for history in (lines, content["history"])]
+    rows = [
+        [{key: value for key, value in row.items() if key not in TIMES} for row in history]
+        for history in (lines, content["history"])
+    ]
     return content["net"], *rows
 
 
@@ -145,18 +172,22 @@ def readable(folder) -> bool:
         if file.exists():
             checkpoint.describe(file)
     history = Path(folder, f"{NAME}.jsonl")
-    return not history.exists() or [json.loads(line)["epoch"] for line in history.read_text().splitlines()] != []
+    return (
+        not history.exists() or [json.loads(line)["epoch"] for line in history.read_text().splitlines()] != []
+    )
 
 
 def kill_once(draw, folder, data, seconds) -> str | None:
     """Start the run and kill it; returns where it was, or None if it came to its end before."""
     place = draw.choice(["at a random moment"] * 5 + list(PLACES))
     count, share, moment = draw.randrange(8), draw.random(), draw.uniform(0, seconds)
+
     def work():
-        torch.rand(draw.randrange(9))            # what was drawn before must not matter
+        torch.rand(draw.randrange(9))  # what was drawn before must not matter
         if place in PLACES:
             PLACES[place](count, share)
         train_once(folder, data)
+
     number = fork(work)
     if place not in PLACES:
         time.sleep(moment)
@@ -174,7 +205,9 @@ def warm():
     torch.set_num_threads(1)
     if importlib.util.find_spec("tensorboard"):
         importlib.import_module("torch.utils.tensorboard")  # once, here
-    torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)  # the first optimizer imports hundreds of modules
+    torch.optim.SGD(
+        [torch.zeros(1, requires_grad=True)], lr=0.1
+    )  # the first optimizer imports hundreds of modules
 
 
 def main(kills=30, seed=0) -> list[dict]:
@@ -205,16 +238,25 @@ def main(kills=30, seed=0) -> list[dict]:
 
 def command(folder, out):
     """The command line that trains the run in `folder`, or goes on with it; what it prints goes to the file `out`."""
+
     def work():
         few = datasets.shapes(train=64, test=32)
         datasets.DATASETS["shapes"] = lambda *arguments: few
-        for number in (signal.SIGINT, signal.SIGTERM):  # a script in the background ignores Ctrl-C, and so would this
+        for number in (
+            signal.SIGINT,
+            signal.SIGTERM,
+        ):  # a script in the background ignores Ctrl-C, and so would this
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         with open(out, "a") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-        flags = "--wrn_depth 10 --wrn_width 1 --conv G(N) --batch_size 16 --epochs 3 --epoch_step [1,2] --resume"
-        return moonshine(["train", "shapes", "teacher", "-t", NAME, "--checkpoint_dir", str(folder), *flags.split()])
+        flags = (
+            "--wrn_depth 10 --wrn_width 1 --conv G(N) --batch_size 16 --epochs 3 --epoch_step [1,2] --resume"
+        )
+        return moonshine(
+            ["train", "shapes", "teacher", "-t", NAME, "--checkpoint_dir", str(folder), *flags.split()]
+        )
+
     return work
 
 

@@ -3,6 +3,7 @@
 Like `kills.py` one process imports torch, computes nothing, and forks all others from itself; `tests/test_workers.py` runs its functions. They
 find each other as under torchrun, by the environment. The images carry their number in their pixels, and the network notes which it sees.
 """
+
 import json
 import os
 import signal
@@ -12,18 +13,17 @@ import time
 from functools import partial
 from pathlib import Path
 
-from kills import fork, result, wait, warm
-
 import torch
+from kills import fork, result, wait, warm
 from torch import nn
 
-from moonshine.training import checkpoints as checkpoint
-from moonshine.training import distributed as workers
 from moonshine.data.datasets import Data, ImageSet, imagenet
 from moonshine.errors import InputError
 from moonshine.losses.terms import cross_entropy
-from moonshine.training.loop import Recipe, SignalHandler, train
 from moonshine.models.wide_resnet import wrn
+from moonshine.training import checkpoints as checkpoint
+from moonshine.training import distributed as workers
+from moonshine.training.loop import Recipe, SignalHandler, train
 
 NAME = "T"
 RECIPE = Recipe(epochs=2, batch_size=16, learning_rate=0.02, epoch_step=(1,), seed=5, augment=False)
@@ -39,6 +39,7 @@ def numbered(train=IMAGES, test=21):
         images = torch.randint(0, 256, (count, 3, 8, 8), dtype=torch.uint8, generator=draw)
         images[:, 0] = torch.arange(count, dtype=torch.uint8)[:, None, None]
         return ImageSet(images, torch.randint(0, 10, (count,), generator=draw))
+
     data = Data("numbered", images(train), images(test), tuple("abcdefghij"), (0.0,) * 3, (1.0,) * 3)
     object.__setattr__(data, "test_batch", 10)
     return data
@@ -50,7 +51,12 @@ class Noting(nn.Module):
     def __init__(self, batch_norm=False):
         super().__init__()
         torch.manual_seed(1)
-        self.net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4) if batch_norm else nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).double()
+        self.net = nn.Sequential(
+            nn.Conv2d(3, 4, 3),
+            nn.BatchNorm2d(4) if batch_norm else nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(144, 10),
+        ).double()
         self.spec, self.seen = checkpoint.foreign_spec(self), []
 
     def forward(self, x):
@@ -61,8 +67,15 @@ class Noting(nn.Module):
 
 def rank_work(size, rank, port, out, work):
     """Make the work of one process: join the others, do it, and write what it returns, or its error, to a file."""
+
     def done():
-        os.environ.update(RANK=str(rank), WORLD_SIZE=str(size), LOCAL_RANK=str(rank), MASTER_ADDR="localhost", MASTER_PORT=str(port))
+        os.environ.update(
+            RANK=str(rank),
+            WORLD_SIZE=str(size),
+            LOCAL_RANK=str(rank),
+            MASTER_ADDR="localhost",
+            MASTER_PORT=str(port),
+        )
         answer, status = None, 0
         try:
             with workers.joined():
@@ -71,6 +84,7 @@ def rank_work(size, rank, port, out, work):
             answer, status = str(error), 2
         Path(out, str(rank)).write_text(json.dumps(answer))
         return status
+
     return done
 
 
@@ -116,8 +130,20 @@ def run(folder, stop=None, batch_norm=False, slow=0.0, save_every=0, spoil=None)
         if spoil is not None and len(model.seen) == 3 and workers.rank() == spoil:
             total = total * float("nan")
         return total, terms
+
     slowly.needs = loss.needs
-    history = train(model, numbered(), slowly, RECIPE, NAME, folder, resume=True, quiet=True, stop=stop, save_every=save_every)
+    history = train(
+        model,
+        numbered(),
+        slowly,
+        RECIPE,
+        NAME,
+        folder,
+        resume=True,
+        quiet=True,
+        stop=stop,
+        save_every=save_every,
+    )
     rows = [{key: value for key, value in row.items() if key not in TIMES} for row in history]
     return dict(seen=model.seen, history=rows, stopped=bool(stop and stop.signal), net=weights(model))
 
@@ -131,8 +157,11 @@ def saved(folder):
     """The weights and the history that a run has saved."""
     net, lines, history = result(folder)
     assert lines == history
-    return dict(net={name: value.tolist() for name, value in net.items()}, history=history,
-                processes=[entry["processes"] for entry in checkpoint.describe(Path(folder, f"{NAME}.pt"))["starts"]])
+    return dict(
+        net={name: value.tolist() for name, value in net.items()},
+        history=history,
+        processes=[entry["processes"] for entry in checkpoint.describe(Path(folder, f"{NAME}.pt"))["starts"]],
+    )
 
 
 def wrap_ddp(sizes=(1, 2, 3)) -> list:
@@ -179,6 +208,7 @@ def signalled() -> dict:
     def listening(folder):
         with SignalHandler() as stop:
             return dict(run(folder, stop, slow=0.05), signal=stop.signal and stop.signal.name)
+
     with tempfile.TemporaryDirectory() as top:
         out = Path(top, "out")
         processes = start(2, out, partial(listening, Path(top, "run")))
@@ -188,8 +218,11 @@ def signalled() -> dict:
         os.kill(processes[1], signal.SIGTERM)
         statuses = [wait(process) for process in processes]
         done = checkpoint.describe(Path(top, "run", f"{NAME}.pt"))
-        return dict(statuses=statuses, answers=[json.loads(Path(out, str(rank)).read_text()) for rank in range(2)],
-                    images=done["started"]["images"] + IMAGES * done["epoch"])
+        return dict(
+            statuses=statuses,
+            answers=[json.loads(Path(out, str(rank)).read_text()) for rank in range(2)],
+            images=done["started"]["images"] + IMAGES * done["epoch"],
+        )
 
 
 def refused() -> dict:
@@ -216,11 +249,21 @@ def streamed(root) -> list:
         def note(path):
             opened.append("/".join(Path(path).parts[-3:]))
             return real(path)
+
         datasets._open = note
         torch.manual_seed(0)
-        history = train(wrn(10, 0.5, num_classes=2), data, cross_entropy(), Recipe(epochs=1, batch_size=4), NAME,
-                        tempfile.mkdtemp(dir=root) if workers.rank() else Path(root, f"run{workers.size()}"), quiet=True)
-        return dict(opened=opened, history=[{k: v for k, v in row.items() if k not in TIMES} for row in history])
+        history = train(
+            wrn(10, 0.5, num_classes=2),
+            data,
+            cross_entropy(),
+            Recipe(epochs=1, batch_size=4),
+            NAME,
+            tempfile.mkdtemp(dir=root) if workers.rank() else Path(root, f"run{workers.size()}"),
+            quiet=True,
+        )
+        return dict(
+            opened=opened, history=[{k: v for k, v in row.items() if k not in TIMES} for row in history]
+        )
 
     with tempfile.TemporaryDirectory() as top:
         return [answers(size, Path(top, str(size)), work) for size in (2, 1)]
@@ -228,12 +271,21 @@ def streamed(root) -> list:
 
 def main(root) -> dict:
     """Everything above, for `tests/test_workers.py`; `root` holds images to be streamed."""
-    parts = dict(wrap_ddp=wrap_ddp, stopped_2_1=partial(stopped, 2, 1, 2), stopped_1_3=partial(stopped, 1, 3, 5),
-                 stopped_2_2=partial(stopped, 2, 2, 2, batch_norm=True), killed_first=partial(killed, 0, 2, 2), killed_second=partial(killed, 1, 3, 1),
-                 signalled=signalled, refused=refused, streamed=partial(streamed, root))
+    parts = dict(
+        wrap_ddp=wrap_ddp,
+        stopped_2_1=partial(stopped, 2, 1, 2),
+        stopped_1_3=partial(stopped, 1, 3, 5),
+        stopped_2_2=partial(stopped, 2, 2, 2, batch_norm=True),
+        killed_first=partial(killed, 0, 2, 2),
+        killed_second=partial(killed, 1, 3, 1),
+        signalled=signalled,
+        refused=refused,
+        streamed=partial(streamed, root),
+    )
     return {name: part() for name, part in parts.items()}
 
 
 if __name__ == "__main__":
     import sys
+
     print("found " + json.dumps(main(sys.argv[1])))

@@ -1,4 +1,5 @@
 """`moonshine bench` as a person runs it, at toy size, and its textbook loop's own workers."""
+
 import functools
 import json
 
@@ -6,8 +7,8 @@ import pytest
 import torch
 
 from moonshine import benchmarking as bench
-from moonshine.data import datasets as data
 from moonshine.cli.main import main
+from moonshine.data import datasets as data
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +23,10 @@ def test_quick_bench_writes_every_time(tmp_path, capsys):
     out = capsys.readouterr().out
     result = json.loads((tmp_path / "bench.json").read_text())
     assert [row["row"] for row in result["rows"]] == list(bench.QUICK)
-    assert result["machine"]["torch"] == torch.__version__ and result["machine"]["threads"] == torch.get_num_threads()
+    assert (
+        result["machine"]["torch"] == torch.__version__
+        and result["machine"]["threads"] == torch.get_num_threads()
+    )
     assert result["data"] == "shapes" and "images: shapes" in out
     assert result["precision"] in out and "chosen: bfloat16 is" in out
     for row in result["rows"]:
@@ -33,12 +37,15 @@ def test_quick_bench_writes_every_time(tmp_path, capsys):
         assert row["images_per_second"]["ours"] == pytest.approx(rate, rel=0.02)
 
 
-@pytest.mark.parametrize("message, arguments", [
-    ("pairs is 0", ["--pairs", "0"]),
-    ("there is no folder", ["--json", "nowhere/bench.json"]),
-    ("device 'toaster' isn't there", ["--device", "toaster"]),
-    ("no cifar10", ["--data_dir", "nowhere"]),
-])
+@pytest.mark.parametrize(
+    "message, arguments",
+    [
+        ("pairs is 0", ["--pairs", "0"]),
+        ("there is no folder", ["--json", "nowhere/bench.json"]),
+        ("device 'toaster' isn't there", ["--device", "toaster"]),
+        ("no cifar10", ["--data_dir", "nowhere"]),
+    ],
+)
 def test_refused_in_one_line(message, arguments, tmp_path, capsys):
     assert main(["bench", "--quick", *arguments]) == 2
     err = capsys.readouterr().err

@@ -3,6 +3,7 @@
 Skipped without Chromium or playwright; with MOONSHINE_REQUIRE_BROWSER=1 they fail instead. Screenshots and the counts,
 browser.json, go to MOONSHINE_SCREENSHOTS or a temporary folder.
 """
+
 import json
 import os
 import sys
@@ -34,7 +35,9 @@ def tally(images, request):
     yield counts
     (images / "browser.json").write_text(json.dumps(asdict(counts), indent=1))
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        print(f"\n{counts}; screenshots: {images}", file=sys.stderr, flush=True)  # a worker of xdist has no stdout
+        print(
+            f"\n{counts}; screenshots: {images}", file=sys.stderr, flush=True
+        )  # a worker of xdist has no stdout
 
 
 @pytest.fixture(scope="session")
@@ -44,10 +47,13 @@ def jupyter(tmp_path_factory):
     if missing:
         (pytest.fail if os.environ.get("MOONSHINE_REQUIRE_BROWSER") == "1" else pytest.skip)(missing)
     from playwright.sync_api import sync_playwright
+
     course, home = tmp_path_factory.mktemp("course"), tmp_path_factory.mktemp("jupyter")
     copy_course(COURSE, course)
     with jupyterlab_server(course, home) as url, sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"])
+        browser = play.chromium.launch(
+            executable_path=find_chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
         yield url, course, browser
         browser.close()
 
@@ -73,7 +79,9 @@ def stored_outputs(path):
 
 def stored_images(path):
     """Count the images in the file of a notebook."""
-    return sum("image/png" in output.get("data", {}) for outputs in stored_outputs(path) for output in outputs)
+    return sum(
+        "image/png" in output.get("data", {}) for outputs in stored_outputs(path) for output in outputs
+    )
 
 
 def opens_with_its_images(lesson):
@@ -90,13 +98,17 @@ def runs_through(lesson):
         found = lesson.text(f'.jp-Notebook [data-mime-type="application/vnd.jupyter.{kind}"]')
         lesson.tally.check(not found, f"{kind} of a cell: {found}")
     prompts = lesson.prompts()
-    lesson.tally.check(prompts == [f"[{i}]:" for i in range(1, len(prompts) + 1)], f"not all cells ran: {prompts}")
+    lesson.tally.check(
+        prompts == [f"[{i}]:" for i in range(1, len(prompts) + 1)], f"not all cells ran: {prompts}"
+    )
 
 
 def moves(panel):
     """A panel follows keys and pointer, in the image and in the words."""
     panel.look()
-    panel.check(panel.hides_what_is_stored(), "the image for those without a kernel shows beside the live one")
+    panel.check(
+        panel.hides_what_is_stored(), "the image for those without a kernel shows beside the live one"
+    )
     if panel.is_gate():
         return panel.pass_gate()
     panel.check(panel.by_keyboard(), "no key moves it")

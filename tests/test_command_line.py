@@ -2,6 +2,7 @@
 
 Bad input must give one line on standard error, exit status 2, no traceback, and leave the folder as it was.
 """
+
 import io
 import json
 import os
@@ -14,10 +15,10 @@ import pytest
 import torch
 from PIL import Image
 
-from moonshine.data import datasets as data
-from moonshine.training.checkpoints import NETWORKS, load, save, sealed
 from moonshine.cli.main import main
+from moonshine.data import datasets as data
 from moonshine.models.wide_resnet import wrn
+from moonshine.training.checkpoints import NETWORKS, load, save, sealed
 
 SMALL = ["--wrn_depth", "10", "--wrn_width", "0.5", "--epochs", "1", "--batch_size", "32"]
 
@@ -33,12 +34,17 @@ def a_folder_of_its_own(tmp_path, monkeypatch):
 
 def files():
     """Every file below the current folder with its content."""
-    return {os.path.join(top, name): open(os.path.join(top, name), "rb").read() for top, _, names in os.walk(".") for name in names}
+    return {
+        os.path.join(top, name): open(os.path.join(top, name), "rb").read()
+        for top, _, names in os.walk(".")
+        for name in names
+    }
 
 
 @pytest.fixture
 def refused(capsys):
     """Run a command line that must be refused with a message."""
+
     def check(message, *arguments):
         before = files()
         assert main(list(arguments)) == 2
@@ -46,6 +52,7 @@ def refused(capsys):
         assert err.count("\n") == 1 and err.startswith("moonshine: ") and "Traceback" not in err
         assert message in err, err
         assert files() == before
+
     return check
 
 
@@ -63,6 +70,7 @@ def teacher_file(path="checkpoints/T.pt", **changes):
 
 # the released commands
 
+
 def test_teacher_then_student(capsys):
     """The released README's two commands, smaller."""
     assert main("train shapes teacher --conv Conv -t wrn_40_2".split() + SMALL) == 0
@@ -77,11 +85,33 @@ def test_teacher_then_student(capsys):
 
 def test_default_flags_are_the_released_ones():
     from inspect import signature
+
     from moonshine.cli.main import train
+
     default = {name: parameter.default for name, parameter in signature(train).parameters.items()}
-    expected = dict(workers=2, resume=False, GPU=None, teacher_name="wrn_40_2_T", student_name="wrn_40_2_student_KT", depth=40, width=2, conv=None,
-                    module=None, splits=1, lr=0.1, lr_decay_ratio=0.2, epoch_step="[60,120,160]", epochs=200, temperature=4, alpha=0,
-                    aux_loss="AT", beta=1e3, batch_size=128, weight_decay=5e-4, print_freq=10)
+    expected = dict(
+        workers=2,
+        resume=False,
+        GPU=None,
+        teacher_name="wrn_40_2_T",
+        student_name="wrn_40_2_student_KT",
+        depth=40,
+        width=2,
+        conv=None,
+        module=None,
+        splits=1,
+        lr=0.1,
+        lr_decay_ratio=0.2,
+        epoch_step="[60,120,160]",
+        epochs=200,
+        temperature=4,
+        alpha=0,
+        aux_loss="AT",
+        beta=1e3,
+        batch_size=128,
+        weight_decay=5e-4,
+        print_freq=10,
+    )
     assert {name: default[name] for name in expected} == expected
 
 
@@ -114,13 +144,38 @@ def test_groups_in_parts(capsys):
     assert "difference of the attention maps of 3 layers" in capsys.readouterr().out
     assert load("checkpoints/S.pt")[1]["splits"] == 2 and len(load("checkpoints/S.pt")[1]["history"]) == 2
     teacher_file("checkpoints/T2.pt", depth=16, splits=2)
-    assert main(["train", "shapes", "student", "-t", "T2", "-s", "S2", "--AT_split", "2", *deep, "--epochs", "1"]) == 0
+    assert (
+        main(
+            ["train", "shapes", "student", "-t", "T2", "-s", "S2", "--AT_split", "2", *deep, "--epochs", "1"]
+        )
+        == 0
+    )
     assert "difference of the attention maps of 6 layers" in capsys.readouterr().out
 
 
 def test_squared_error_in_place_of_attention(capsys):
     teacher_file()
-    assert main(["train", "shapes", "student", "-t", "T", "-s", "S", "--conv", "G(N)", "--aux_loss", "SE", "--beta", "1", *SMALL]) == 0
+    assert (
+        main(
+            [
+                "train",
+                "shapes",
+                "student",
+                "-t",
+                "T",
+                "-s",
+                "S",
+                "--conv",
+                "G(N)",
+                "--aux_loss",
+                "SE",
+                "--beta",
+                "1",
+                *SMALL,
+            ]
+        )
+        == 0
+    )
     assert "se: 1 × mean squared difference" in capsys.readouterr().out
     assert load("checkpoints/S.pt")[1]["history"][0]["se"] > 0
 
@@ -128,15 +183,58 @@ def test_squared_error_in_place_of_attention(capsys):
 def test_a_convolution_of_your_own(refused, capsys):
     """--module: trained, resumed with the file, and never run because of a checkpoint."""
     open("mine.py", "w").write("import torch\nopen('ran', 'a').write('x')\nConv = torch.nn.Conv2d\n")
-    own = ["train", "shapes", "teacher", "-t", "T", "--module", "mine.py", "--wrn_depth", "10", "--wrn_width", "0.5", "--batch_size", "32"]
+    own = [
+        "train",
+        "shapes",
+        "teacher",
+        "-t",
+        "T",
+        "--module",
+        "mine.py",
+        "--wrn_depth",
+        "10",
+        "--wrn_width",
+        "0.5",
+        "--batch_size",
+        "32",
+    ]
     assert main([*own, "--epochs", "1"]) == 0 and main([*own, "--epochs", "2", "--resume"]) == 0
     assert "WRN-10-0.5 module(mine.py)/Basic" in capsys.readouterr().out
     os.remove("ran")
     from moonshine.blocks import families as blocks
+
     blocks.USER.clear()
-    refused("is code of the file mine.py; give it with --module", "train", "shapes", "student", "-t", "T", "-s", "S", *SMALL)
+    refused(
+        "is code of the file mine.py; give it with --module",
+        "train",
+        "shapes",
+        "student",
+        "-t",
+        "T",
+        "-s",
+        "S",
+        *SMALL,
+    )
     assert not os.path.exists("ran")
-    assert main(["train", "shapes", "student", "-t", "T", "-s", "S", "--conv", "G(N)", "--module", "mine.py", *SMALL]) == 0
+    assert (
+        main(
+            [
+                "train",
+                "shapes",
+                "student",
+                "-t",
+                "T",
+                "-s",
+                "S",
+                "--conv",
+                "G(N)",
+                "--module",
+                "mine.py",
+                *SMALL,
+            ]
+        )
+        == 0
+    )
     assert "student S: WRN-10-0.5 G(N)" in capsys.readouterr().out, "--conv comes before --module"
     open("mine.py", "w").write("x = 1 / 0")
     refused("mine.py fails: ZeroDivisionError: division by zero", *own)
@@ -144,12 +242,17 @@ def test_a_convolution_of_your_own(refused, capsys):
 
 def test_checkpoint_dir_moves_the_files():
     assert main(["train", "shapes", "teacher", "-t", "T", "--checkpoint_dir", "elsewhere", *SMALL]) == 0
-    assert os.path.exists("elsewhere/T.pt") and os.path.exists("elsewhere/T.jsonl") and not os.path.exists("checkpoints")
+    assert (
+        os.path.exists("elsewhere/T.pt")
+        and os.path.exists("elsewhere/T.jsonl")
+        and not os.path.exists("checkpoints")
+    )
 
 
 def test_tensorboard_gets_the_released_scalars():
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     assert main(["train", "shapes", "teacher", "-t", "T", *SMALL]) == 0
     events = EventAccumulator("checkpoints/tensorboard/T").Reload()
     assert {"train_loss", "train_top1", "train_top5", "learning_rate"} <= set(events.Tags()["scalars"])
@@ -175,37 +278,47 @@ def test_resume_is_the_uninterrupted_run():
 
 # bad input
 
-@pytest.mark.parametrize("message, arguments", [
-    ("unknown block 'G8X'", ["--conv", "G8X"]),
-    ("unknown block type 'Bottel'; use Basic, Bottle or Old", ["--conv", "G8B2", "--blocktype", "Bottel"]),
-    ("is a Bottle block in the paper's notation, not Basic", ["--conv", "BG(2,M/8)", "--blocktype", "Basic"]),
-    ("block1.0.layer.0.conv1 has 16 channels, which G(5) can't split", ["--conv", "G(5)"]),
-    ("block1.0.layer.0.conv1 has 8 channels", ["--conv", "G16B4", "--blocktype", "Bottle"]),
-    ("depth 41 is not 6n + 4; the nearest is 40", ["--wrn_depth", "41"]),
-    ("width 0.0 leaves no channels", ["--wrn_width", "0"]),
-    ("5 parts do not divide", ["--AT_split", "5"]),
-    ("is not a list of epochs", ["--epoch_step", "60"]),
-    ("is not a list of epochs", ["--epoch_step", "[60,"]),
-    ("'--lr'", ["--lr", "fast"]),
-    ("learning_rate is -1.0", ["--lr", "-1"]),
-    ("epochs is 0", ["--epochs", "0"]),
-    ("batch_size is -5", ["--batch_size", "-5"]),
-    ("weight_decay is -0.1", ["--weightDecay", "-0.1"]),
-    ("--alpha is 2", ["--alpha", "2"]),
-    ("--beta is -1", ["--beta", "-1"]),
-    ("--temperature is 0", ["--temperature", "0"]),
-    ("unknown amp 'fp8'", ["--amp", "fp8"]),
-    ("use code or paper", ["--loss_convention", "cdoe"]),
-    ("device 'cuda:7' isn't there", ["--GPU", "7"]),
-    ("device 'toaster' isn't there", ["--device", "toaster"]),
-    ("unknown --aux_loss 'SEE'; use AT or SE", ["--aux_loss", "SEE"]),
-    ("unknown network 'resnet43'; did you mean resnet34", ["--network", "resnet43"]),
-    ("--AT_split cuts the groups of a WRN", ["--network", "resnet18", "--AT_split", "2"]),
-    ("no file mine.py", ["--module", "mine.py"]),
-    ("is code of the file mine.py; give it with --module", ["--conv", "module(mine.py)"]),
-    ("--workers is -1", ["--workers", "-1"]),
-    ("No such option", ["--wrn_deep", "40"]),
-])
+
+@pytest.mark.parametrize(
+    "message, arguments",
+    [
+        ("unknown block 'G8X'", ["--conv", "G8X"]),
+        (
+            "unknown block type 'Bottel'; use Basic, Bottle or Old",
+            ["--conv", "G8B2", "--blocktype", "Bottel"],
+        ),
+        (
+            "is a Bottle block in the paper's notation, not Basic",
+            ["--conv", "BG(2,M/8)", "--blocktype", "Basic"],
+        ),
+        ("block1.0.layer.0.conv1 has 16 channels, which G(5) can't split", ["--conv", "G(5)"]),
+        ("block1.0.layer.0.conv1 has 8 channels", ["--conv", "G16B4", "--blocktype", "Bottle"]),
+        ("depth 41 is not 6n + 4; the nearest is 40", ["--wrn_depth", "41"]),
+        ("width 0.0 leaves no channels", ["--wrn_width", "0"]),
+        ("5 parts do not divide", ["--AT_split", "5"]),
+        ("is not a list of epochs", ["--epoch_step", "60"]),
+        ("is not a list of epochs", ["--epoch_step", "[60,"]),
+        ("'--lr'", ["--lr", "fast"]),
+        ("learning_rate is -1.0", ["--lr", "-1"]),
+        ("epochs is 0", ["--epochs", "0"]),
+        ("batch_size is -5", ["--batch_size", "-5"]),
+        ("weight_decay is -0.1", ["--weightDecay", "-0.1"]),
+        ("--alpha is 2", ["--alpha", "2"]),
+        ("--beta is -1", ["--beta", "-1"]),
+        ("--temperature is 0", ["--temperature", "0"]),
+        ("unknown amp 'fp8'", ["--amp", "fp8"]),
+        ("use code or paper", ["--loss_convention", "cdoe"]),
+        ("device 'cuda:7' isn't there", ["--GPU", "7"]),
+        ("device 'toaster' isn't there", ["--device", "toaster"]),
+        ("unknown --aux_loss 'SEE'; use AT or SE", ["--aux_loss", "SEE"]),
+        ("unknown network 'resnet43'; did you mean resnet34", ["--network", "resnet43"]),
+        ("--AT_split cuts the groups of a WRN", ["--network", "resnet18", "--AT_split", "2"]),
+        ("no file mine.py", ["--module", "mine.py"]),
+        ("is code of the file mine.py; give it with --module", ["--conv", "module(mine.py)"]),
+        ("--workers is -1", ["--workers", "-1"]),
+        ("No such option", ["--wrn_deep", "40"]),
+    ],
+)
 def test_bad_flags(refused, message, arguments):
     refused(message, "train", "shapes", "teacher", *arguments)
 
@@ -223,8 +336,12 @@ def test_bad_teachers(refused):
     teacher_file(num_classes=100)
     refused("the teacher knows 100 classes and shapes has 10", *student)
     teacher_file(width=1)
-    refused("SE compares block1.0 of the student, (8, 32, 32), with block1.0 of the teacher, (16, 32, 32); all must be equal",
-            *student, "--aux_loss", "SE")
+    refused(
+        "SE compares block1.0 of the student, (8, 32, 32), with block1.0 of the teacher, (16, 32, 32); all must be equal",
+        *student,
+        "--aux_loss",
+        "SE",
+    )
     whole = open("checkpoints/T.pt", "rb").read()
     open("checkpoints/T.pt", "wb").write(whole[:1000])
     refused("checkpoints/T.pt is not a checkpoint that can be read safely", *student)
@@ -235,7 +352,16 @@ def test_bad_teachers(refused):
 def test_bad_checkpoint_to_resume_stays(refused):
     os.makedirs("checkpoints")
     open("checkpoints/T.pt", "wb").write(b"something else")
-    refused("is not a checkpoint that can be read safely", "train", "shapes", "teacher", "-t", "T", "--resume", *SMALL)
+    refused(
+        "is not a checkpoint that can be read safely",
+        "train",
+        "shapes",
+        "teacher",
+        "-t",
+        "T",
+        "--resume",
+        *SMALL,
+    )
     teacher_file(depth=16)
     refused("holds another network", "train", "shapes", "teacher", "-t", "T", "--resume", *SMALL)
 
@@ -251,30 +377,76 @@ def test_the_lock_of_another_program_stays():
 def test_a_lock_that_is_a_link_is_not_followed(refused, monkeypatch, target):
     open("notes", "w").write("mine")
     os.symlink(target, ".T.moonshine-lock")
-    monkeypatch.setattr(sys.modules[__name__], "files", lambda: sorted(os.listdir()))      # a link to nothing can't be read
-    refused(".T.moonshine-lock is not a lock file of moonshine", "train", "shapes", "teacher", "-t", "T", "--checkpoint_dir", ".", *SMALL)
+    monkeypatch.setattr(
+        sys.modules[__name__], "files", lambda: sorted(os.listdir())
+    )  # a link to nothing can't be read
+    refused(
+        ".T.moonshine-lock is not a lock file of moonshine",
+        "train",
+        "shapes",
+        "teacher",
+        "-t",
+        "T",
+        "--checkpoint_dir",
+        ".",
+        *SMALL,
+    )
     assert os.readlink(".T.moonshine-lock") == target and not os.path.exists("nowhere")
 
 
 @pytest.mark.parametrize("name", ["sub/run", "../T", "/T", "", ".T", "T.before", "T.previous", "two words"])
 def test_a_name_is_no_path(refused, name):
-    refused(f"invalid run name {name!r}: ", "train", "shapes", "teacher", f"--teacher_checkpoint={name}", *SMALL)
-    refused(f"invalid run name {name!r}: ", "train", "shapes", "student", "--beta", "0", f"--student_checkpoint={name}", *SMALL)
-    refused(f"invalid run name {name!r}: " if name else "no folder", "distill", "resnet18", "--data_dir", "images", f"--teacher_checkpoint={name}")
+    refused(
+        f"invalid run name {name!r}: ", "train", "shapes", "teacher", f"--teacher_checkpoint={name}", *SMALL
+    )
+    refused(
+        f"invalid run name {name!r}: ",
+        "train",
+        "shapes",
+        "student",
+        "--beta",
+        "0",
+        f"--student_checkpoint={name}",
+        *SMALL,
+    )
+    refused(
+        f"invalid run name {name!r}: " if name else "no folder",
+        "distill",
+        "resnet18",
+        "--data_dir",
+        "images",
+        f"--teacher_checkpoint={name}",
+    )
 
 
 def test_the_last_run_of_a_name_is_kept():
     for epochs in ("1", "2", "3"):
-        assert main(["train", "shapes", "teacher", "-t", "T", *SMALL, "--epochs", epochs, "--epoch_step", "[]"]) == 0
+        assert (
+            main(["train", "shapes", "teacher", "-t", "T", *SMALL, "--epochs", epochs, "--epoch_step", "[]"])
+            == 0
+        )
         if epochs == "2":
-            assert (load("checkpoints/T.pt")[1]["epoch"], load("checkpoints/T.previous.pt")[1]["epoch"]) == (2, 1)
+            assert (load("checkpoints/T.pt")[1]["epoch"], load("checkpoints/T.previous.pt")[1]["epoch"]) == (
+                2,
+                1,
+            )
     assert (load("checkpoints/T.pt")[1]["epoch"], load("checkpoints/T.previous.pt")[1]["epoch"]) == (3, 2)
     assert len(open("checkpoints/T.previous.jsonl").readlines()) == 2
 
 
 def test_a_data_set_of_the_same_name_stays(refused):
     open("T.jsonl", "w").write('{"question": "?"}\n')
-    refused("T.jsonl was not written by a run of moonshine", "train", "shapes", "teacher", "-t", "T", "--checkpoint_dir", ".", *SMALL)
+    refused(
+        "T.jsonl was not written by a run of moonshine",
+        "train",
+        "shapes",
+        "teacher",
+        "-t",
+        "T",
+        "--checkpoint_dir",
+        ".",
+        *SMALL,
+    )
 
 
 def test_a_run_goes_on_with_the_weight_decay_it_is_given():
@@ -284,7 +456,9 @@ def test_a_run_goes_on_with_the_weight_decay_it_is_given():
         assert main([*train, "-t", name, "--epochs", "2", "--weightDecay", decay]) == 0
     same, other = (torch.load(f"checkpoints/{name}.pt", weights_only=True) for name in ("same", "other"))
     assert other["recipe"]["weight_decay"] == other["optimizer"]["param_groups"][0]["weight_decay"] == 0.2
-    norm = lambda content: sum(value.square().sum() for name, value in content["net"].items() if name.endswith("conv1.weight"))
+    norm = lambda content: sum(
+        value.square().sum() for name, value in content["net"].items() if name.endswith("conv1.weight")
+    )
     assert norm(other) < norm(same)
 
 
@@ -297,15 +471,31 @@ def spoil(change):
     open("checkpoints/T.pt", "wb").write(sealed(memory.getvalue()))
 
 
-@pytest.mark.parametrize("message, change", [
-    ("the momentum of conv1.weight is (1,) torch.float32, not (16, 3, 3, 3) torch.float32",
-     lambda content: content["optimizer"]["state"][0].update(momentum_buffer=torch.ones(1))),
-    ("0.momentum_buffer of the momentum is not finite",
-     lambda content: content["optimizer"]["state"][0]["momentum_buffer"].fill_(float("nan"))),
-    ("conv1.weight of the weights is not finite", lambda content: content["net"]["conv1.weight"].fill_(float("inf"))),
-    ("0.test_loss of the history is not finite", lambda content: content["history"][0].update(test_loss=float("nan"))),
-    ("holds no optimizer state that can be read", lambda content: content["optimizer"].update(param_groups=3)),
-])
+@pytest.mark.parametrize(
+    "message, change",
+    [
+        (
+            "the momentum of conv1.weight is (1,) torch.float32, not (16, 3, 3, 3) torch.float32",
+            lambda content: content["optimizer"]["state"][0].update(momentum_buffer=torch.ones(1)),
+        ),
+        (
+            "0.momentum_buffer of the momentum is not finite",
+            lambda content: content["optimizer"]["state"][0]["momentum_buffer"].fill_(float("nan")),
+        ),
+        (
+            "conv1.weight of the weights is not finite",
+            lambda content: content["net"]["conv1.weight"].fill_(float("inf")),
+        ),
+        (
+            "0.test_loss of the history is not finite",
+            lambda content: content["history"][0].update(test_loss=float("nan")),
+        ),
+        (
+            "holds no optimizer state that can be read",
+            lambda content: content["optimizer"].update(param_groups=3),
+        ),
+    ],
+)
 def test_a_checkpoint_that_can_not_resume_is_refused(refused, message, change):
     train = ["train", "shapes", "teacher", "-t", "T", "--resume", *SMALL]
     assert main(train) == 0
@@ -314,26 +504,61 @@ def test_a_checkpoint_that_can_not_resume_is_refused(refused, message, change):
 
 
 def test_weights_that_became_infinite_are_not_saved(capsys):
-    few = ["train", "shapes", "teacher", "-t", "T", "--resume", *SMALL[:4], "--batch_size", "16", "--save_every", "1"]
+    few = [
+        "train",
+        "shapes",
+        "teacher",
+        "-t",
+        "T",
+        "--resume",
+        *SMALL[:4],
+        "--batch_size",
+        "16",
+        "--save_every",
+        "1",
+    ]
     assert main([*few, "--epochs", "1"]) == 0
     good = open("checkpoints/T.pt", "rb").read()
     assert main([*few, "--epochs", "2", "--lr", "1e40", "--epoch_step", "[]"]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and open("checkpoints/T.pt", "rb").read() == good
-    assert "is not finite, so checkpoints/T.pt is not written; the last good state is in checkpoints/T.pt: resume from it with a smaller --lr" in err
+    assert (
+        "is not finite, so checkpoints/T.pt is not written; the last good state is in checkpoints/T.pt: resume from it with a smaller --lr"
+        in err
+    )
     assert main([*few, "--epochs", "2", "--epoch_step", "[]"]) == 0
 
 
 def test_weights_that_are_numbers_and_no_use_do_not_lose_the_run(capsys):
-    few = ["train", "shapes", "teacher", "-t", "T", "--resume", *SMALL[:4], "--batch_size", "16", "--save_every", "1", "--epoch_step", "[]"]
+    few = [
+        "train",
+        "shapes",
+        "teacher",
+        "-t",
+        "T",
+        "--resume",
+        *SMALL[:4],
+        "--batch_size",
+        "16",
+        "--save_every",
+        "1",
+        "--epoch_step",
+        "[]",
+    ]
     assert main([*few, "--epochs", "1"]) == 0
     good = load("checkpoints/T.pt")[0].state_dict()
     for lr in ("1e36", "0.1", "0.1"):
         assert main([*few, "--epochs", "2", "--lr", lr]) == 2
         err = capsys.readouterr().err
-        assert "if that diverges at once, from the one before it: mv checkpoints/T.before.pt checkpoints/T.pt" in err and err.count("\n") == 1
+        assert (
+            "if that diverges at once, from the one before it: mv checkpoints/T.before.pt checkpoints/T.pt"
+            in err
+            and err.count("\n") == 1
+        )
     os.replace("checkpoints/T.before.pt", "checkpoints/T.pt")
-    assert all(torch.equal(a, b) for a, b in zip(load("checkpoints/T.pt")[0].state_dict().values(), good.values()))
+    assert all(
+        torch.equal(a, b) for a, b in zip(load("checkpoints/T.pt")[0].state_dict().values(), good.values())
+    )
     assert main([*few, "--epochs", "2"]) == 0
 
 
@@ -351,7 +576,15 @@ def test_bad_folders(refused):
 
 
 def test_absent_cifar_says_how_to_get_it(refused):
-    refused("moonshine train cifar10 teacher --data_dir nowhere --download", "train", "cifar10", "teacher", "--data_dir", "nowhere", *SMALL)
+    refused(
+        "moonshine train cifar10 teacher --data_dir nowhere --download",
+        "train",
+        "cifar10",
+        "teacher",
+        "--data_dir",
+        "nowhere",
+        *SMALL,
+    )
 
 
 def test_a_loss_that_is_no_number_keeps_the_last_checkpoint(capsys):
@@ -366,6 +599,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_checkpoint(capsys):
 
 # as a program
 
+
 def program(*arguments):
     return subprocess.run([sys.executable, "-m", "moonshine", *arguments], capture_output=True, text=True)
 
@@ -379,10 +613,17 @@ def test_the_program_exits_as_it_says():
 def test_ctrl_c_keeps_the_finished_epochs(tmp_path):
     """An interrupted program ends with status 130, without a traceback, and what it saved goes on."""
     arguments = ["train", "shapes", "teacher", "-t", "T", "--epochs", "500", *SMALL[:4]]
+
     def listen():  # a program started in the background of a script ignores Ctrl-C, and so would ours
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    running = subprocess.Popen([sys.executable, "-m", "moonshine", *arguments], preexec_fn=listen,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    running = subprocess.Popen(
+        [sys.executable, "-m", "moonshine", *arguments],
+        preexec_fn=listen,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     while not os.path.exists("checkpoints/T.jsonl"):
         assert running.poll() is None, running.communicate()
         time.sleep(0.1)
@@ -423,13 +664,36 @@ def test_distill_trains_a_teacher_and_its_student(capsys):
     assert "there is no checkpoints/resnet18.pt yet: it is trained first" in out
     assert "attention compared at layer1 (16×16), layer2 (8×8), layer3 (4×4), layer4 (2×2)" in out
     student, info = load("checkpoints/resnet18.student.pt")
-    assert (info["architecture"], info["block"], info["num_classes"]) == ("resnet18", "G(4)", 2) and info["history"][0]["at"] > 0
+    assert (info["architecture"], info["block"], info["num_classes"]) == ("resnet18", "G(4)", 2) and info[
+        "history"
+    ][0]["at"] > 0
     before = open("checkpoints/resnet18.pt", "rb").read()
-    assert main(["distill", "resnet18", "--block", "G(N)", "-s", "second", "--layers", "layer3,layer4", *TINY]) == 0
+    assert (
+        main(["distill", "resnet18", "--block", "G(N)", "-s", "second", "--layers", "layer3,layer4", *TINY])
+        == 0
+    )
     out = capsys.readouterr().out
     assert "attention compared at layer3 (4×4), layer4 (2×2)\n" in out and "trained first" not in out
     assert open("checkpoints/resnet18.pt", "rb").read() == before, "a teacher that is there is used as it is"
-    assert main(["distill", "resnet18", "--block", "G(N)", "-s", "second", "--resume", *TINY[:4], "--epochs", "2", "--batch_size", "4"]) == 0
+    assert (
+        main(
+            [
+                "distill",
+                "resnet18",
+                "--block",
+                "G(N)",
+                "-s",
+                "second",
+                "--resume",
+                *TINY[:4],
+                "--epochs",
+                "2",
+                "--batch_size",
+                "4",
+            ]
+        )
+        == 0
+    )
     assert load("checkpoints/second.pt")[1]["epoch"] == 2
 
 
@@ -438,16 +702,21 @@ def test_a_dry_run_prints_the_plan_and_leaves_nothing(capsys):
     before = files()
     assert main(["distill", "resnet18", "--dry_run", *TINY]) == 0
     out = capsys.readouterr().out
-    assert "layer4.1.conv2" in out and "compared at layer1, layer2, layer3, layer4" in out and files() == before
+    assert (
+        "layer4.1.conv2" in out and "compared at layer1, layer2, layer3, layer4" in out and files() == before
+    )
 
 
-@pytest.mark.parametrize("message, arguments", [
-    ("torchvision has no network 'resnet81'; did you mean resnet18", ["resnet81"]),
-    ("unknown block 'G4'", ["resnet18", "--block", "G4"]),
-    ("no layer 'layer9'; did you mean 'layer", ["resnet18", "--layers", "layer9"]),
-    ("are both called T", ["resnet18", "-t", "T", "-s", "T"]),
-    ("epochs is 0", ["resnet18", "--teacher_epochs", "0"]),
-])
+@pytest.mark.parametrize(
+    "message, arguments",
+    [
+        ("torchvision has no network 'resnet81'; did you mean resnet18", ["resnet81"]),
+        ("unknown block 'G4'", ["resnet18", "--block", "G4"]),
+        ("no layer 'layer9'; did you mean 'layer", ["resnet18", "--layers", "layer9"]),
+        ("are both called T", ["resnet18", "-t", "T", "-s", "T"]),
+        ("epochs is 0", ["resnet18", "--teacher_epochs", "0"]),
+    ],
+)
 def test_distill_refuses(refused, message, arguments):
     write_images()
     save("checkpoints/resnet18.pt", NETWORKS["torchvision"]("resnet18", 2))
@@ -456,8 +725,23 @@ def test_distill_refuses(refused, message, arguments):
 
 def test_distill_refuses_what_has_nothing_to_give(refused, capsys):
     write_images()
-    refused("nothing of mobilenet_v3_large becomes cheaper by G(4) (1 × the first layer, 15 × depthwise already)", "distill", "mobilenet_v3_large", *TINY)
+    refused(
+        "nothing of mobilenet_v3_large becomes cheaper by G(4) (1 × the first layer, 15 × depthwise already)",
+        "distill",
+        "mobilenet_v3_large",
+        *TINY,
+    )
     assert main(["distill", "mobilenet_v3_large", "--dry_run", *TINY]) == 0
     assert "depthwise already" in capsys.readouterr().out
-    refused("has a map of one position at images of 48×48", "distill", "resnet18", "--layers", "avgpool", "--data_dir", "images", "--image_size", "48")
+    refused(
+        "has a map of one position at images of 48×48",
+        "distill",
+        "resnet18",
+        "--layers",
+        "avgpool",
+        "--data_dir",
+        "images",
+        "--image_size",
+        "48",
+    )
     refused("did you mean 'layer4.1.conv1'", "distill", "resnet18", "--keep", "layer4.1.conv11", *TINY)

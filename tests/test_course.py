@@ -1,4 +1,5 @@
 """The course: what every lesson holds, and that the answers to its exercises are right."""
+
 import re
 
 import nbformat
@@ -6,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 LESSONS = sorted(ROOT.glob("nbs/course/[1-9]_*.ipynb"))
-OPEN = re.compile(r"^answer = \.\.\..*$", re.MULTILINE)   # the line that a reader completes
+OPEN = re.compile(r"^answer = \.\.\..*$", re.MULTILINE)  # the line that a reader completes
 GUESS_AT_ONCE = """
 import moonshine.panels.gates, moonshine.panels.widgets
 make = moonshine.panels.gates.predict_gate
@@ -28,7 +29,7 @@ def read(path):
 def solved(notebook):
     """Put the folded answers where the dots are; return how many there were."""
     cells, count = notebook.cells, 0
-    for cell, *after in (cells[i:i + 2] for i in range(len(cells))):
+    for cell, *after in (cells[i : i + 2] for i in range(len(cells))):
         if cell.cell_type == "code" and OPEN.search(cell.source):
             answer = SOLUTION.search(after[0].source)
             cell.source = OPEN.sub(lambda line: answer[1].rstrip(), cell.source)
@@ -67,16 +68,29 @@ def test_a_lesson_holds_what_all_of_them_do(path):
 def test_the_answers_are_right(path, tmp_path, monkeypatch):
     monkeypatch.setenv("MOONSHINE_RAISE", "1")
     from nbclient import NotebookClient
+
     notebook = read(path)
     assert solved(notebook) == 3
     notebook.cells.insert(0, nbformat.v4.new_code_cell(GUESS_AT_ONCE))
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": tmp_path}}).execute()
-    checks = [printed(cell) for cell in notebook.cells if cell.cell_type == "code" and "check(answer" in cell.source
-              or cell.cell_type == "code" and "check(..." in cell.source]
+    NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
+    ).execute()
+    checks = [
+        printed(cell)
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        and "check(answer" in cell.source
+        or cell.cell_type == "code"
+        and "check(..." in cell.source
+    ]
     assert len(checks) == 3 and all("Right" in text for text in checks), checks
 
 
 def test_a_lesson_without_answers_says_that_it_waits():
     for path in LESSONS:
-        waiting = [printed(cell) for cell in read(path).cells if cell.cell_type == "code" and OPEN.search(cell.source)]
+        waiting = [
+            printed(cell)
+            for cell in read(path).cells
+            if cell.cell_type == "code" and OPEN.search(cell.source)
+        ]
         assert len(waiting) == 3 and all("Waiting for your answer." in text for text in waiting), path.name

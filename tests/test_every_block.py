@@ -1,4 +1,5 @@
 """Every name of the released code, in every layout: builds, trains a step, saves and loads, in our format and in the released one."""
+
 import re
 
 import pytest
@@ -6,9 +7,9 @@ import torch
 from torch.nn import functional as F
 
 from moonshine.blocks.families import BLOCKTYPES, RELEASED_NAMES, parse_block
-from moonshine.training.checkpoints import load, load_original, save
 from moonshine.errors import InputError
 from moonshine.models.wide_resnet import wrn
+from moonshine.training.checkpoints import load, load_original, save
 
 EVERY = [(name, blocktype) for name in (*RELEASED_NAMES, "ACDC") for blocktype in BLOCKTYPES]
 
@@ -37,10 +38,23 @@ def one_step(model):
 
 @pytest.mark.parametrize("name, blocktype", EVERY)
 def test_trains_a_step_saves_and_loads(name, blocktype, tmp_path):
-    model = one_step(wrn(10, 4, parse_block(name, blocktype)))  # width 4: groups of 16 fit even a contraction by 4
+    model = one_step(
+        wrn(10, 4, parse_block(name, blocktype))
+    )  # width 4: groups of 16 fit even a contraction by 4
     save(tmp_path / "ours.pt", model, epoch=1)
-    released = dict(net=model.state_dict(), epoch=0, width=4.0, depth=10, conv=name, blocktype=blocktype, module=None,
-                    train_losses=[1.5], train_errors=[torch.tensor(50.0)], val_losses=[1.25], val_errors=[torch.tensor(40.0)])
+    released = dict(
+        net=model.state_dict(),
+        epoch=0,
+        width=4.0,
+        depth=10,
+        conv=name,
+        blocktype=blocktype,
+        module=None,
+        train_losses=[1.5],
+        train_errors=[torch.tensor(50.0)],
+        val_losses=[1.25],
+        val_errors=[torch.tensor(40.0)],
+    )
     torch.save(released, tmp_path / "theirs.t7")
     x = torch.randn(2, 3, 8, 8)
     for again in (load(tmp_path / "ours.pt")[0], load_original(tmp_path / "theirs.t7")):
@@ -52,22 +66,39 @@ def test_trains_a_step_saves_and_loads(name, blocktype, tmp_path):
 def test_the_parts_carry_the_released_names(name):
     keys = [key for pattern, keys in KEYS.items() if re.fullmatch(pattern, name) for key in keys]
     expected = [key for key in keys if not key.endswith("*")]
-    norms = [key[:-1] + part for key in keys if key.endswith("*") for part in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")]
-    unit = {key.removeprefix("block1.0.layer.0.conv1.") for key in wrn(10, 4, parse_block(name, "Bottle")).state_dict()
-            if key.startswith("block1.0.layer.0.conv1.")}
+    norms = [
+        key[:-1] + part
+        for key in keys
+        if key.endswith("*")
+        for part in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    ]
+    unit = {
+        key.removeprefix("block1.0.layer.0.conv1.")
+        for key in wrn(10, 4, parse_block(name, "Bottle")).state_dict()
+        if key.startswith("block1.0.layer.0.conv1.")
+    }
     assert unit == {*expected, *norms}
 
 
 def test_names_of_the_layouts():
     """The block around the convolutions: Basic and Bottle project with convShortcut, Old with downsample."""
+
     def parts(blocktype):
-        keys = [key for key in wrn(10, 1, parse_block("Conv", blocktype)).state_dict() if key.startswith("block2.0.layer.0.")]
+        keys = [
+            key
+            for key in wrn(10, 1, parse_block("Conv", blocktype)).state_dict()
+            if key.startswith("block2.0.layer.0.")
+        ]
         return {key.split(".")[4] for key in keys}
+
     assert parts("Basic") == {"bn1", "conv1", "bn2", "conv2", "convShortcut"}
     assert parts("Bottle") == {"bn1", "conv1", "convShortcut"}
     assert parts("Old") == {"bn1", "conv1", "bn2", "conv2", "downsample"}
 
 
 def test_what_width_2_cannot_hold_is_refused():
-    with pytest.raises(InputError, match="block1.0.layer.0.conv1 has 8 channels, which G16B4/Bottle|BG\\(4,M/16\\) can't split"):
+    with pytest.raises(
+        InputError,
+        match="block1.0.layer.0.conv1 has 8 channels, which G16B4/Bottle|BG\\(4,M/16\\) can't split",
+    ):
         wrn(40, 2, parse_block("G16B4", "Bottle"))

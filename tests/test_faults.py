@@ -1,4 +1,5 @@
 """Faults around a run: one line, status 2, nothing good overwritten, and the run comes to its proper end (`faults.py` makes them)."""
+
 import json
 import os
 import subprocess
@@ -6,17 +7,19 @@ import sys
 import time
 from pathlib import Path
 
+import faults
 import pytest
 import torch
 
-import faults
+from moonshine.cli.main import main
 from moonshine.data import datasets as data
 from moonshine.training.checkpoints import describe, lock_file
-from moonshine.cli.main import main
 
 SMALL = ["--wrn_depth", "10", "--wrn_width", "0.5", "--batch_size", "32", "--epoch_step", "[]"]
-PROGRAM = ("import sys; from moonshine.data import datasets as data; from moonshine.cli.main import main; few = data.shapes(64, 32); "
-           "data.DATASETS['shapes'] = lambda *arguments: few; sys.exit(main(sys.argv[1:]))")  # the command line, with few images
+PROGRAM = (
+    "import sys; from moonshine.data import datasets as data; from moonshine.cli.main import main; few = data.shapes(64, 32); "
+    "data.DATASETS['shapes'] = lambda *arguments: few; sys.exit(main(sys.argv[1:]))"
+)  # the command line, with few images
 
 
 @pytest.fixture
@@ -29,7 +32,7 @@ def few(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", [*faults.FAULTS, "folder removed during the run"])
 def test_fault(name):
-    entry, = faults.main(2, [name])
+    (entry,) = faults.main(2, [name])
     assert entry["survived"] == 2 and entry["lost"] == 0, entry
     assert "\n" not in entry["reads"]
 
@@ -37,7 +40,9 @@ def test_fault(name):
 def test_two_programs_of_one_name(few, capsys):
     """A program that trains has the name; killed, it has it no longer."""
     words = ["train", "shapes", "teacher", "-t", "T", "--resume", *SMALL]
-    running = subprocess.Popen([sys.executable, "-c", PROGRAM, *words, "--epochs", "500"], stdout=subprocess.DEVNULL)
+    running = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *words, "--epochs", "500"], stdout=subprocess.DEVNULL
+    )
     try:
         while not os.path.exists("checkpoints/T.jsonl"):
             assert running.poll() is None
@@ -59,7 +64,9 @@ def test_save_every_and_progress_without_a_terminal(few, capsys):
     out = capsys.readouterr().out
     lines = [line.split("  ")[0] for line in out.splitlines() if line.startswith("epoch ")]
     assert lines == ["epoch 1/2", "epoch 2/2"] and "\r" not in out and "\x1b" not in out
-    assert describe("checkpoints/T.before.pt")["started"]["images"] == 64, "saved after the last step of the last epoch too"
+    assert describe("checkpoints/T.before.pt")["started"]["images"] == 64, (
+        "saved after the last step of the last epoch too"
+    )
 
 
 def test_other_images_are_noticed(few, capsys, monkeypatch):
@@ -74,8 +81,13 @@ def test_other_images_are_noticed(few, capsys, monkeypatch):
 def test_deterministic_flag(few):
     before = os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)
     try:
-        assert main(["train", "shapes", "teacher", "-t", "T", "--deterministic", "--epochs", "1", *SMALL]) == 0
-        assert torch.are_deterministic_algorithms_enabled() and os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        assert (
+            main(["train", "shapes", "teacher", "-t", "T", "--deterministic", "--epochs", "1", *SMALL]) == 0
+        )
+        assert (
+            torch.are_deterministic_algorithms_enabled()
+            and os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        )
     finally:
         torch.use_deterministic_algorithms(False)
         os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)
@@ -92,8 +104,22 @@ def memory(process) -> float:
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the memory from Linux's /proc")
 def test_memory_is_flat_over_200_epochs(tmp_path):
     """What a training process holds after 20 epochs and after 200, seen from outside."""
-    words = ["train", "shapes", "teacher", "-t", "T", "--checkpoint_dir", str(tmp_path), "--epochs", "201", *SMALL]
-    running, seen = subprocess.Popen([sys.executable, "-c", PROGRAM, *words], stdout=subprocess.PIPE, text=True), {}
+    words = [
+        "train",
+        "shapes",
+        "teacher",
+        "-t",
+        "T",
+        "--checkpoint_dir",
+        str(tmp_path),
+        "--epochs",
+        "201",
+        *SMALL,
+    ]
+    running, seen = (
+        subprocess.Popen([sys.executable, "-c", PROGRAM, *words], stdout=subprocess.PIPE, text=True),
+        {},
+    )
     for line in running.stdout:
         if line.startswith(("epoch 20/", "epoch 200/")):
             seen[line.split("/")[0]] = memory(running.pid)

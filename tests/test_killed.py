@@ -1,4 +1,5 @@
 """A run that is killed, at any moment and as often as you like, ends as the run that never was: `kills.py` does the killing."""
+
 import json
 import subprocess
 import sys
@@ -12,7 +13,9 @@ KILLS = Path(__file__).with_name("kills.py")
 def harness(code) -> list[dict]:
     """Run an expression in a process of its own that has `kills` imported: it forks, which a process with threads should not."""
     code = f"import json, signal, kills; print('entries ' + json.dumps({code}))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=KILLS.parent, capture_output=True, text=True, timeout=500)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=KILLS.parent, capture_output=True, text=True, timeout=500
+    )
     assert done.returncode == 0 and "refused" not in done.stderr, done.stderr
     return json.loads(done.stdout.splitlines()[-1].removeprefix("entries "))
 

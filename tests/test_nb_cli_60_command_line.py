@@ -2,18 +2,26 @@
 from moonshine.cli.main import *
 
 
-import contextlib, io, os, subprocess, sys, tempfile
+import contextlib
+import io
+import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
+
 from fastcore.test import test_close, test_eq, test_fail
+
 from moonshine.errors import InputError
 
 
 def run(*arguments):
     "Exit status, standard output and standard error of a command line"
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err): status = main(list(arguments))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = main(list(arguments))
     return status, out.getvalue(), err.getvalue()
 
 
@@ -28,14 +36,17 @@ def test_a_copied_course_overwrites_nothing():
     with tempfile.TemporaryDirectory() as name:
         source, target = Path(name, "course"), Path(name, "a", "mine")
         source.mkdir()
-        for lesson in ("2_b.ipynb", "1_a.ipynb", "notes.ipynb"): (source / lesson).write_text(lesson)
+        for lesson in ("2_b.ipynb", "1_a.ipynb", "notes.ipynb"):
+            (source / lesson).write_text(lesson)
         test_eq([path.name for path in lessons(source)], ["1_a.ipynb", "2_b.ipynb"])
         test_eq(copy_course(source, target), [])
         test_eq(sorted(path.name for path in target.iterdir()), ["1_a.ipynb", "2_b.ipynb"])
         (target / "1_a.ipynb").write_text("my answer")
         (target / "2_b.ipynb").unlink()
         test_eq(copy_course(source, target), ["1_a.ipynb"])
-        test_eq([(target / lesson).read_text() for lesson in ("1_a.ipynb", "2_b.ipynb")], ["my answer", "2_b.ipynb"])
+        test_eq(
+            [(target / lesson).read_text() for lesson in ("1_a.ipynb", "2_b.ipynb")], ["my answer", "2_b.ipynb"]
+        )
         test_fail(lambda: copy_course(source, source / "1_a.ipynb"), contains="is a file; name a folder")
 
 
@@ -43,7 +54,8 @@ def test_a_checkout_comes_before_the_installed_course():
     with tempfile.TemporaryDirectory() as name:
         package, checkout = Path(name, "moonshine"), Path(name, "nbs", "tutorials")
         test_fail(lambda: course_folder(package), contains="has no lessons")
-        for folder in (package / "course", checkout): folder.mkdir(parents=True)
+        for folder in (package / "course", checkout):
+            folder.mkdir(parents=True)
         (package / "course" / "1_a.ipynb").touch()
         test_eq(course_folder(package), (package / "course", False))
         (checkout / "1_a.ipynb").touch()
@@ -52,16 +64,19 @@ def test_a_checkout_comes_before_the_installed_course():
 
 def test_a_process_of_several_has_time_to_say_what_is_wrong():
     import signal
+
     before = signal.getsignal(signal.SIGTERM)
     with patch.dict(os.environ, RANK="1"), patch("signal.alarm") as alarm, time_to_say():
         os.kill(os.getpid(), signal.SIGTERM)
         alarm.assert_called_once_with(5)
     test_eq(signal.getsignal(signal.SIGTERM), before)
-    with time_to_say(): test_eq(signal.getsignal(signal.SIGTERM), before)                     # alone: nothing changes
+    with time_to_say():
+        test_eq(signal.getsignal(signal.SIGTERM), before)  # alone: nothing changes
 
 
 def test_lab_opens_a_copy_of_the_course():
     import moonshine
+
     opened = []
     replacement_layers = patch.dict(sys.modules, {"jupyterlab.labapp": SimpleNamespace(main=opened.append)})
     with tempfile.TemporaryDirectory() as name, replacement_layers:
@@ -76,8 +91,11 @@ def test_lab_opens_a_copy_of_the_course():
             test_eq((status, err, len(opened), (mine / "1_a.ipynb").read_text()), (0, "", 2, "my answer"))
             assert out.startswith("kept as they are") and "1_a.ipynb" in out, out
             Path(name, "file").touch()
-            for arguments, message in (((str(Path(name, "file")),), "is a file"), (("--port", "0"), "--port is 0"),
-                                       ((str(Path(name, "file", "below")),), "Not a directory")):
+            for arguments, message in (
+                ((str(Path(name, "file")),), "is a file"),
+                (("--port", "0"), "--port is 0"),
+                ((str(Path(name, "file", "below")),), "Not a directory"),
+            ):
                 status, out, err = run("lab", *arguments)
                 test_eq((status, err.count("\n"), len(opened)), (2, 1, 2))
                 assert message in err, err
@@ -89,6 +107,7 @@ def test_lab_opens_a_copy_of_the_course():
 
 def test_what_fits_is_copied():
     from torchvision.models import resnet18
+
     pretrained, network = resnet18(weights=None).state_dict(), resnet18(weights=None, num_classes=5)
     test_eq(copy_fitting(network, pretrained), "120 tensors copied, new: fc.weight, fc.bias")
     test_close(network.conv1.weight.detach(), pretrained["conv1.weight"])
@@ -99,6 +118,8 @@ def test_mistakes_are_one_line_and_status_2():
         status, out, err = run(*arguments)
         test_eq((status, err.count("\n")), (2, 1))
         assert message in err, err
+
+
     refused("unknown block 'G8X'", "train", "shapes", "teacher", "--conv", "G8X")
     refused("depth 17 is not 6n + 4", "train", "shapes", "teacher", "--wrn_depth", "17")
     refused("no teacher", "train", "shapes", "student", "-t", "nobody")

@@ -3,37 +3,63 @@ import pytest
 from moonshine.surgery.replacement import *
 
 
-import itertools, tempfile, warnings
+import itertools
+import tempfile
+import warnings
 from functools import partial
 from pathlib import Path
+
 import torch
+from fastcore.test import test_close, test_eq, test_fail
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
-from fastcore.test import test_eq, test_close, test_fail
+
 from moonshine.blocks.families import chain, parse_block, residual, use_module
 from moonshine.costs.counting import paper_parameters, paper_table, parameters, text_table
 from moonshine.models.wide_resnet import wrn
 
-NETWORKS = ("resnet18", "resnet34", "resnet50", "wide_resnet50_2", "vgg16_bn", "densenet121",
-            "mobilenet_v3_large", "efficientnet_b0", "convnext_tiny", "googlenet", "regnet_y_400mf",
-            "squeezenet1_1", "shufflenet_v2_x1_0", "mnasnet1_0", "inception_v3", "deeplabv3_resnet50")
+NETWORKS = (
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "wide_resnet50_2",
+    "vgg16_bn",
+    "densenet121",
+    "mobilenet_v3_large",
+    "efficientnet_b0",
+    "convnext_tiny",
+    "googlenet",
+    "regnet_y_400mf",
+    "squeezenet1_1",
+    "shufflenet_v2_x1_0",
+    "mnasnet1_0",
+    "inception_v3",
+    "deeplabv3_resnet50",
+)
+
 
 def skeleton(name, **arguments):
     "A network of torchvision as shapes without numbers, which costs little time"
     from torchvision.models import get_model
-    if "deeplab" in name: arguments |= dict(weights_backbone=None)
-    if name in ("googlenet", "inception_v3"): arguments |= dict(init_weights=False)
-    if "regnet" in name: return get_model(name, weights=None, **arguments).to("meta")   # computes with tensors
-    with torch.device("meta"): return get_model(name, weights=None, **arguments)
+
+    if "deeplab" in name:
+        arguments |= dict(weights_backbone=None)
+    if name in ("googlenet", "inception_v3"):
+        arguments |= dict(init_weights=False)
+    if "regnet" in name:
+        return get_model(name, weights=None, **arguments).to("meta")  # computes with tensors
+    with torch.device("meta"):
+        return get_model(name, weights=None, **arguments)
 
 
 def test_the_output_has_the_size_of_the_original():
     kernels = [*range(1, 8), (1, 7), (7, 1)]
     grid = itertools.product(kernels, [1, (2, 3)], [(2, 1), "same", "valid"], [1, (2, 3)])
-    groups_and_bias = itertools.cycle([(1, True), (2, False), (2, True)])       # a kind for each point of the grid
+    groups_and_bias = itertools.cycle([(1, True), (2, False), (2, True)])  # a kind for each point of the grid
     x, checked = torch.zeros(1, 8, 23, 26), 0
     for (kernel, stride, padding, dilation), (groups, bias) in zip(grid, groups_and_bias):
-        if padding == "same" and (stride != 1 or kernel in (2, 4, 6)): continue     # PyTorch refuses, or warns
+        if padding == "same" and (stride != 1 or kernel in (2, 4, 6)):
+            continue  # PyTorch refuses, or warns
         conv = nn.Conv2d(8, 16, kernel, stride, padding, dilation, groups, bias)
         for block in ("G(4)", "S-2x2") if kernel == 3 else ("B(2)",):
             cheap = chain(replacement_layers(parse_block(block), conv)).eval()
@@ -57,23 +83,25 @@ def test_padding_of_another_kind():
 def test_channels_that_did_not_meet_do_not_meet():
     def who_sees_whom(module):
         x = torch.randn(2, 12, 6, 6, dtype=torch.double, requires_grad=True)
-        parts = module.double().eval()(x).chunk(3, 1)                       # the outputs of the three groups
+        parts = module.double().eval()(x).chunk(3, 1)  # the outputs of the three groups
         slopes = [torch.autograd.grad(part.square().sum(), x, retain_graph=True)[0] for part in parts]
-        return torch.stack(slopes).abs().sum((1, 3, 4)) > 0                 # (3 parts of the output, 12 inputs)
+        return torch.stack(slopes).abs().sum((1, 3, 4)) > 0  # (3 parts of the output, 12 inputs)
+
 
     conv = nn.Conv2d(12, 24, 3, padding=1, groups=3)
     for block in ("G(2)", "G(N)", "B(2)", "BG(2,2)", "S-2x2"):
         cheap = chain(replacement_layers(parse_block(block), conv))
         for layer in cheap:
-            if isinstance(layer, nn.BatchNorm2d): nn.init.constant_(layer.bias, 3)      # so that no ReLU shuts
+            if isinstance(layer, nn.BatchNorm2d):
+                nn.init.constant_(layer.bias, 3)  # so that no ReLU shuts
         assert torch.equal(who_sees_whom(cheap), who_sees_whom(conv)), block
     test_eq(who_sees_whom(conv).sum(1).tolist(), [4, 4, 4])
 
 
 def test_rounding_to_divisors():
-    test_eq(str(fitting(parse_block("G(4)"), 30, 60)), "G(5)")              # 3 and 5 are equally near
+    test_eq(str(fitting(parse_block("G(4)"), 30, 60)), "G(5)")  # 3 and 5 are equally near
     test_eq(str(fitting(parse_block("G(N/8)"), 12, 24)), "G(N/6)")
-    test_eq(str(fitting(parse_block("BG(2,16)"), 99, 16)), "BG(2,8)")       # 8 channels in the bottleneck
+    test_eq(str(fitting(parse_block("BG(2,16)"), 99, 16)), "BG(2,8)")  # 8 channels in the bottleneck
     test_eq(str(fitting(parse_block("B(4)"), 16, 9)), "B(3)")
     for text in ("S", "S-2x2", "G(N)", "G(8)", "BG(4,M/8)"):
         test_eq(fitting(parse_block(text), 64, 128), parse_block(text))
@@ -86,8 +114,10 @@ def test_layers_in_words():
     test_eq(before(nn.ConvTranspose2d(8, 4, 2, stride=2)), "ConvTranspose2d 2×2, 8→4, stride 2")
     test_eq(before(residual("S", 16, 32, 2)), "residual block 3×3, 3×3; 16→32, stride 2")
     after = lambda block, module=nn.Conv2d(64, 64, 3, bias=False): plan(module, block)[0]["after"]
-    test_eq([after(block) for block in ("G(8)", "G(N)", "BG(2,4)")],
-            ["3×3 in 8 groups, 1×1", "3×3 depthwise, 1×1", "1×1 to 32, 3×3 in 4 groups, 1×1"])
+    test_eq(
+        [after(block) for block in ("G(8)", "G(N)", "BG(2,4)")],
+        ["3×3 in 8 groups, 1×1", "3×3 depthwise, 1×1", "1×1 to 32, 3×3 in 4 groups, 1×1"],
+    )
     test_eq([after(block) for block in ("S-2x2", "ACDC")], ["2×2", "3×3 depthwise, ACDC"])
     test_eq(after("B(2)", residual("S", 16, 32, 2)), "1×1, 3×3, 1×1")
 
@@ -98,13 +128,15 @@ def test_cheapening_the_teacher_gives_table_2():
     rows = [row for row in paper_table(2) if (row["depth"], row["width"]) == ("40", "2")]
     for row in rows:
         student = cheapen(teacher, row["block"])
-        misprint = row["block"] == "BG(2,M/16)"                         # on CIFAR-10: printed as 234,704
+        misprint = row["block"] == "BG(2,M/16)"  # on CIFAR-10: printed as 234,704
         test_eq(paper_parameters(student), 243_706 if misprint else int(row["cifar10_params"]))
         student.fc = classifier100
         test_eq(paper_parameters(student), int(row["cifar100_params"]))
         if row["block"] == "BG(2,M/8)":
             test_eq(paper_parameters(cheapen(teacher100, row["block"])), paper_parameters(student))
-    test_eq([paper_parameters(net) for net in (teacher, teacher100)], [2_248_954, 2_260_564])   # still the teachers
+    test_eq(
+        [paper_parameters(net) for net in (teacher, teacher100)], [2_248_954, 2_260_564]
+    )  # still the teachers
     print(f"{len(rows)} networks, each with 10 and with 100 classes")
 
 
@@ -112,10 +144,11 @@ def test_built_and_cheapened_networks_are_interchangeable():
     x = torch.randn(2, 3, 16, 16)
     for text in ("S", "S-2x2", "G(4)", "BG(2,M/8)", "G8B2/Basic", "DConv3D/Basic", "DConv/Old"):
         built, student = wrn(10, 1, text).eval(), cheapen(wrn(10, 1).eval(), text)
-        student.load_state_dict(built.state_dict())                     # strict: every name and shape
+        student.load_state_dict(built.state_dict())  # strict: every name and shape
         test_close(student(x), built(x))
-        for key in ("spec", "title", "attention_layers"): test_eq(getattr(student, key), getattr(built, key))
-    test_eq(cheapen(wrn(10, 1, "Conv/Old"), "G(4)").spec["block"], "DConvA4/Old")      # post-activation stays so
+        for key in ("spec", "title", "attention_layers"):
+            test_eq(getattr(student, key), getattr(built, key))
+    test_eq(cheapen(wrn(10, 1, "Conv/Old"), "G(4)").spec["block"], "DConvA4/Old")  # post-activation stays so
     test_eq(cheapen(wrn(10, 1), "BG(2,M/8)", by="convolution").spec["block"], "G8B2/Basic")
     student = cheapen(wrn(10, 1), "G(4)", keep=["block1"])
     test_eq((student.spec, student.title), (None, "WRN-10-1 S with G(4)"))
@@ -125,24 +158,28 @@ def test_cheapening_resnet34_gives_table_3():
     teacher = skeleton("resnet34")
     students = {block: cheapen(teacher, block) for block in ("G(4)", "G(N)")}
     print(f"{paper_parameters(teacher):,}")
-    for block, student in students.items(): print(f"{block}: {paper_parameters(student):,}")
+    for block, student in students.items():
+        print(f"{block}: {paper_parameters(student):,}")
     test_eq(paper_parameters(teacher), 21_814_696)
-    test_eq([paper_parameters(s) for s in students.values()], [8_177_832, 3_163_752])         # Table 3 of the paper
+    test_eq([paper_parameters(s) for s in students.values()], [8_177_832, 3_163_752])  # Table 3 of the paper
 
 
 @pytest.mark.slow
 def test_forward_and_backward_in_shapes():
     def outputs(result):
-        values = result.values() if isinstance(result, dict) else result if isinstance(result, tuple) else [result]
+        values = (
+            result.values() if isinstance(result, dict) else result if isinstance(result, tuple) else [result]
+        )
         return [value for value in values if value is not None]
 
+
     for name in NETWORKS:
-        size = 299 if name == "inception_v3" else 64            # its auxiliary branch needs so many pixels
+        size = 299 if name == "inception_v3" else 64  # its auxiliary branch needs so many pixels
         model, x = skeleton(name, num_classes=10).train(), torch.zeros(2, 3, size, size, device="meta")
         expected = [out.shape for out in outputs(model(x))]
         for block in ("G(N/8)", "G(N)"):
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")                 # of some of these nothing can be cheapened
+                warnings.simplefilter("ignore")  # of some of these nothing can be cheapened
                 student = cheapen(model, block)
             found = outputs(student(x))
             test_eq((name, [out.shape for out in found]), (name, expected))
@@ -152,6 +189,7 @@ def test_forward_and_backward_in_shapes():
 
 def test_forward_and_backward_in_numbers():
     from torchvision.models import get_model
+
     torch.manual_seed(0)
     x = torch.randn(2, 3, 32, 32)
     for name, block in [("resnet18", "G(N/8)"), ("squeezenet1_1", "G(N)"), ("regnet_y_400mf", "G(N)")]:
@@ -165,18 +203,24 @@ def test_forward_and_backward_in_numbers():
 def test_the_plan_adds_up():
     def by_formula(model, shape):
         total = 0
+
         def count(layer, args, out):
             nonlocal total
             kernel = layer.kernel_size[0] * layer.kernel_size[1]
             total += out.shape[2] * out.shape[3] * kernel * layer.in_channels * layer.out_channels // layer.groups
+
         hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, nn.Conv2d)]
         model.eval()(torch.zeros(1, *shape, device="meta"))
-        for hook in hooks: hook.remove()
+        for hook in hooks:
+            hook.remove()
         return total
 
+
     def flops(model, shape):
-        with FlopCounterMode(display=False) as counter: model.eval()(torch.zeros(1, *shape, device="meta"))
+        with FlopCounterMode(display=False) as counter:
+            model.eval()(torch.zeros(1, *shape, device="meta"))
         return counter.get_total_flops() // 2
+
 
     for name, block in [("resnet18", "BG(2,M/8)"), ("vgg11", "S-2x2"), ("squeezenet1_1", "G(N)")]:
         model = skeleton(name)
@@ -191,6 +235,7 @@ def test_the_plan_adds_up():
 
 def test_one_bottleneck_a_residual_block():
     from torchvision.models import resnet18
+
     teacher = skeleton("resnet18")
     auto, each = cheapen(teacher, "BG(2,M/8)"), cheapen(teacher, "BG(2,M/8)", by="convolution")
     test_eq(type(auto.layer2[0]).__name__, "PostActivation")
@@ -201,42 +246,49 @@ def test_one_bottleneck_a_residual_block():
     for name in ("conv1.weight", "layer2.0.downsample.0.weight", "layer2.0.bn1.weight", "fc.weight"):
         assert torch.equal(kept.state_dict()[name], teacher.state_dict()[name])
     whole, single = cheapen(teacher, "G(4)", by="block"), cheapen(teacher, "G(4)")
-    whole.load_state_dict(single.state_dict())              # two cheap convolutions: the same network either way
+    whole.load_state_dict(single.state_dict())  # two cheap convolutions: the same network either way
     x = torch.randn(2, 3, 32, 32)
     test_close(whole.eval()(x), single.eval()(x), eps=1e-5)
-    test_fail(lambda: cheapen(skeleton("resnet50"), "B(2)", by="block"), contains="no residual block that is known")
+    test_fail(
+        lambda: cheapen(skeleton("resnet50"), "B(2)", by="block"), contains="no residual block that is known"
+    )
 
 
 def test_the_teacher_is_not_touched_and_the_student_starts_afresh():
     from torchvision.models import resnet18
+
     teacher = resnet18(weights=None, num_classes=10).requires_grad_(False).eval()
     before = {key: value.clone() for key, value in teacher.state_dict().items()}
     student, kept = cheapen(teacher, "G(4)"), cheapen(teacher, "G(4)", keep_weights=True)
     assert all(torch.equal(value, teacher.state_dict()[key]) for key, value in before.items())
     assert not any(p.requires_grad for p in teacher.parameters())
-    assert all(p.requires_grad for p in student.parameters())           # a frozen teacher has a student that learns
+    assert all(p.requires_grad for p in student.parameters())  # a frozen teacher has a student that learns
     test_eq((teacher.training, student.training, student.layer1[0].conv1.training), (False, False, False))
     ours, theirs = student.state_dict(), teacher.state_dict()
     drawn = [key for key in ours.keys() & theirs.keys() if key.endswith("weight") and ours[key].dim() > 1]
-    test_eq(len(drawn), 5)                                  # the first layer, three projections, the classifier
-    test_eq([key for key in drawn if torch.equal(ours[key], theirs[key])], [])              # none is the teacher's
+    test_eq(len(drawn), 5)  # the first layer, three projections, the classifier
+    test_eq([key for key in drawn if torch.equal(ours[key], theirs[key])], [])  # none is the teacher's
     assert torch.equal(kept.conv1.weight, teacher.conv1.weight) and torch.equal(kept.fc.weight, teacher.fc.weight)
     shared = {p.data_ptr() for p in teacher.parameters()} & {p.data_ptr() for p in kept.parameters()}
     test_eq(shared, set())
-    conv = student.layer1[0].conv1.conv1x1.weight                       # new layers: the released code's rule
-    test_close(conv.std().item(), (2 / 64)**0.5, eps=1e-2)
+    conv = student.layer1[0].conv1.conv1x1.weight  # new layers: the released code's rule
+    test_close(conv.std().item(), (2 / 64) ** 0.5, eps=1e-2)
 
 
 def test_options():
-    def reasons(block, **options): return [row["why"].split(":")[0] for row in plan(net, block, **options)]
-    net = nn.Sequential(nn.Conv2d(3, 16, 3), nn.Conv2d(16, 30, 3),
-                        nn.Sequential(nn.Conv2d(30, 32, 3), nn.Conv2d(32, 16, 3)))
+    def reasons(block, **options):
+        return [row["why"].split(":")[0] for row in plan(net, block, **options)]
+
+
+    net = nn.Sequential(
+        nn.Conv2d(3, 16, 3), nn.Conv2d(16, 30, 3), nn.Sequential(nn.Conv2d(30, 32, 3), nn.Conv2d(32, 16, 3))
+    )
     test_eq(reasons("G(4)"), ["the first layer", "", "its channels do not divide for G(4); G(5) would fit", ""])
     test_eq(reasons("G(4)", round_groups=True), ["the first layer", "", "", ""])
     assert "rounded to G(5)" in plan(net, "G(4)", round_groups=True)[2]["after"]
     test_eq(reasons("G(4)", first=True)[0], "its channels do not divide for G(4); G(3) would fit")
     test_eq(reasons("G(N)", first=True), ["", "", "", ""])
-    test_eq(reasons("G(N)", keep=["2"])[2:], ["kept, as asked"] * 2)                        # all that is in it
+    test_eq(reasons("G(N)", keep=["2"])[2:], ["kept, as asked"] * 2)  # all that is in it
     test_eq(reasons("G(N)", keep="2.1")[1:], ["", "", "kept, as asked"])
     test_eq(reasons("G(N)", keep=lambda name, module: module.in_channels == 16)[1], "kept, as asked")
     test_eq(reasons("B(1)"), ["the first layer", "would not be cheaper", "would not be cheaper", ""])
@@ -247,8 +299,10 @@ def test_options():
 
 def test_mistakes_are_told_in_one_line():
     net, pointwise = skeleton("resnet18"), nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU())
-    test_fail(lambda: cheapen(net, "G(4)", keep=["layer1.0.convl"]),
-              contains="no layer 'layer1.0.convl' to keep; did you mean 'layer1.0.conv")
+    test_fail(
+        lambda: cheapen(net, "G(4)", keep=["layer1.0.convl"]),
+        contains="no layer 'layer1.0.convl' to keep; did you mean 'layer1.0.conv",
+    )
     test_fail(lambda: cheapen(pointwise, "G(4)"), contains="no convolution with a kernel larger")
     test_fail(lambda: cheapen(nn.Linear(3, 3), "G(4)"), contains="Linear has no convolution")
     test_fail(lambda: cheapen(net, "G4"), contains="unknown block")
@@ -262,14 +316,19 @@ def test_nothing_cheapened_is_worth_a_warning():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         cheapen(skeleton("mobilenet_v2"), "G(4)")
-    test_eq([str(w.message) for w in caught],
-            ["nothing of this MobileNetV2 was cheapened by G(4): 1 × the first layer; 17 × depthwise already"])
+    test_eq(
+        [str(w.message) for w in caught],
+        ["nothing of this MobileNetV2 was cheapened by G(4): 1 × the first layer; 17 × depthwise already"],
+    )
 
 
 def test_placement():
     conv = nn.Conv2d(8, 16, 3, bias=True)
+
+
     def kinds(placement, block="G(N)"):
         return [type(m).__name__[:4] for m in cheapen(conv, block, placement=placement)]
+
 
     test_eq(kinds("between"), ["Conv", "Batc", "ReLU", "Conv"])
     test_eq(kinds("pre"), ["Batc", "ReLU", "Conv", "Batc", "ReLU", "Conv"])
@@ -290,45 +349,65 @@ def test_a_shared_convolution_stays_shared():
             self.stem = nn.Conv2d(3, 8, 3, padding=1)
             self.a = nn.Conv2d(8, 8, 3, padding=1)
             self.b = nn.Sequential(self.a, nn.ReLU(), self.a)
-        def forward(self, x): return self.b(self.a(self.stem(x)))
+
+        def forward(self, x):
+            return self.b(self.a(self.stem(x)))
+
 
     student = cheapen(Twice(), "G(2)")
     assert student.a is student.b[0] is student.b[2]
     rows = plan(Twice(), "G(2)", input_shape=(3, 8, 8))
     test_eq([row["layer"] for row in rows], ["stem", "a"])
-    test_eq(rows[1]["mult_adds_before"], 3 * 9 * 8 * 8 * 64)            # it works three times
+    test_eq(rows[1]["mult_adds_before"], 3 * 9 * 8 * 8 * 64)  # it works three times
     test_eq(student(torch.randn(2, 3, 8, 8)).shape, (2, 8, 8, 8))
 
 
 def test_what_can_not_be_rebuilt_is_left():
     class Standardised(nn.Conv2d):
-        def forward(self, x): return self._conv_forward(x, self.weight - self.weight.mean(), self.bias)
+        def forward(self, x):
+            return self._conv_forward(x, self.weight - self.weight.mean(), self.bias)
 
-    class Renamed(nn.Conv2d): pass
+
+    class Renamed(nn.Conv2d):
+        pass
+
 
     from torch.nn.utils import parametrizations, prune
     from torchvision.ops import DeformConv2d
+
     conv = lambda: nn.Conv2d(8, 8, 3, padding=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         old_style = nn.utils.weight_norm(conv())
     pruned = prune.l1_unstructured(conv(), "weight", 0.5)
-    net = nn.Sequential(conv(), Standardised(8, 8, 3), Renamed(8, 8, 3), parametrizations.weight_norm(conv()),
-                        old_style, pruned, nn.LazyConv2d(8, 3), nn.ConvTranspose2d(8, 8, 3), nn.Conv1d(8, 8, 3),
-                        nn.Conv3d(8, 8, 3), DeformConv2d(8, 8, 3))
+    net = nn.Sequential(
+        conv(),
+        Standardised(8, 8, 3),
+        Renamed(8, 8, 3),
+        parametrizations.weight_norm(conv()),
+        old_style,
+        pruned,
+        nn.LazyConv2d(8, 3),
+        nn.ConvTranspose2d(8, 8, 3),
+        nn.Conv1d(8, 8, 3),
+        nn.Conv3d(8, 8, 3),
+        DeformConv2d(8, 8, 3),
+    )
     why = [row["why"] for row in plan(net, "G(2)")]
     print("\n".join(f"{type(m).__name__:24}{w or '(substituted)'}" for m, w in zip(net, why)))
     test_eq([w == "" for w in why], [False, False, True] + [False] * 8)
     student = cheapen(net, "G(2)", keep_weights=True)
     test_eq([type(a) is type(b) for a, b in zip(net, student)], [True, True, False] + [True] * 8)
     x = torch.randn(1, 8, 5, 5)
-    for place in (3, 4, 5): test_close(student[place](x), net[place](x))
+    for place in (3, 4, 5):
+        test_close(student[place](x), net[place](x))
 
 
 def test_a_quantized_network_is_left():
     from torch.ao.nn import quantized
+
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")                                 # PyTorch is about to retire these classes
+        warnings.simplefilter("ignore")  # PyTorch is about to retire these classes
         net = nn.Sequential(nn.Conv2d(3, 8, 3), quantized.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3))
     test_eq([row["why"] for row in plan(net, "G(2)")], ["the first layer", "a Conv2d has no cheap form here", ""])
 
@@ -336,8 +415,10 @@ def test_a_quantized_network_is_left():
 def test_a_convolution_becomes_a_chain():
     conv = nn.Conv2d(16, 24, 5, stride=2, padding=2).double().eval()
     student = cheapen(conv, "BG(2,4)")
-    test_eq([name for name, _ in student.named_children()],
-            ["conv1x1_down", "bn1", "relu1", "conv", "bn2", "relu2", "conv1x1_up"])
+    test_eq(
+        [name for name, _ in student.named_children()],
+        ["conv1x1_down", "bn1", "relu1", "conv", "bn2", "relu2", "conv1x1_up"],
+    )
     test_eq((student.training, student.conv.weight.dtype), (False, torch.double))
     test_eq(student.stands_for, "5×5, 16→24, stride 2")
     x = torch.randn(2, 16, 11, 11).double()
@@ -349,14 +430,20 @@ def test_structured_layers_and_code_of_your_own():
     folder = Path(tempfile.mkdtemp())
     (folder / "mine.py").write_text("import torch\nConv = torch.nn.Conv2d\n")
     own = use_module(folder / "mine.py")
-    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, padding=1, bias=False), nn.Conv2d(8, 8, 3),
-                        nn.Conv2d(8, 8, 5, groups=2, bias=False), nn.Conv2d(8, 8, 5, bias=False))
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 3),
+        nn.Conv2d(8, 8, 3, padding=1, bias=False),
+        nn.Conv2d(8, 8, 3),
+        nn.Conv2d(8, 8, 5, groups=2, bias=False),
+        nn.Conv2d(8, 8, 5, bias=False),
+    )
     left = lambda block: [row["why"] != "" for row in plan(net, block, more_expensive=True)]
     test_eq(left("ACDC"), [True, False, True, True, False])
     test_eq(left("DConv3D"), [True, False, True, True, False])
     test_eq(left(own), [True, False, True, True, True])
     x = torch.randn(2, 3, 16, 16)
-    for block in ("ACDC", "DConv3D", own): test_eq(cheapen(net, block, more_expensive=True)(x).shape, net(x).shape)
+    for block in ("ACDC", "DConv3D", own):
+        test_eq(cheapen(net, block, more_expensive=True)(x).shape, net(x).shape)
 
 
 def test_a_compiled_network():
@@ -368,32 +455,39 @@ def test_a_compiled_network():
 
 def test_the_choice_for_resnets_is_the_papers():
     from torchvision.models import get_model
+
     groups = ["layer1", "layer2", "layer3", "layer4"]
     for name in ("resnet18", "resnet50"):
         net = get_model(name, weights=None, num_classes=10)
-        net.layer1[0].eval()                                            # one part in another mode
+        net.layer1[0].eval()  # one part in another mode
         test_eq(attention_choice(net, (3, 64, 64)), groups)
         test_eq(attention_choice(net, torch.randn(2, 3, 64, 64)), groups)
         test_eq((net.training, net.layer1[0].training), (True, False))  # modes as before
         test_eq([m for m in net.modules() if m._forward_hooks], [])
-    test_eq(attention_choice(net, (3, 32, 32)), groups[:3])             # a map of 1×1 says nothing
+    test_eq(attention_choice(net, (3, 32, 32)), groups[:3])  # a map of 1×1 says nothing
     test_eq(attention_choice(wrn(10, 1), (3, 32, 32)), ["block1.0", "block2.0", "block3.0"])
-    with torch.inference_mode(): test_eq(attention_choice(net, (3, 64, 64)), groups)
+    with torch.inference_mode():
+        test_eq(attention_choice(net, (3, 64, 64)), groups)
 
 
 def test_the_names_fit_teacher_and_student():
     def map_sizes(net, names):
         sizes = {}
-        def note(name, module, args, out): sizes[name] = out.shape[2:]
-        for name in names: net.get_submodule(name).register_forward_hook(partial(note, name))
+
+        def note(name, module, args, out):
+            sizes[name] = out.shape[2:]
+
+        for name in names:
+            net.get_submodule(name).register_forward_hook(partial(note, name))
         net.eval()(torch.zeros(1, 3, 64, 64, device="meta"))
         return sizes
+
 
     for name, block in [("resnet18", "G(N)"), ("resnet18", "BG(2,M/8)"), ("googlenet", "G(N)")]:
         teacher = skeleton(name)
         student, chosen = cheapen(teacher, block), attention_choice(teacher, (3, 64, 64))
         test_eq((name, block, attention_choice(student, (3, 64, 64))), (name, block, chosen))
-        test_eq(map_sizes(student, chosen), map_sizes(teacher, chosen))     # the maps can be compared
+        test_eq(map_sizes(student, chosen), map_sizes(teacher, chosen))  # the maps can be compared
 
 
 def test_what_is_overwritten_or_called_twice_is_not_chosen():
@@ -402,10 +496,13 @@ def test_what_is_overwritten_or_called_twice_is_not_chosen():
             super().__init__()
             self.stem, self.twice = nn.Conv2d(3, 4, 1), nn.Identity()
             self.a, self.b = nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+
         def forward(self, x):
             x = self.b(self.a(self.stem(x)))
             return dict(out=(self.twice(self.twice(x.relu_() + 1)),))
-    test_eq(attention_choice(Overwrites(), (3, 8, 8)), ["a"])           # b is overwritten, twice is called twice
+
+
+    test_eq(attention_choice(Overwrites(), (3, 8, 8)), ["a"])  # b is overwritten, twice is called twice
     test_fail(lambda: attention_choice(nn.Sequential(nn.Conv2d(3, 4, 3)), (3, 8, 8)), contains="name the layers")
 
 
@@ -419,13 +516,17 @@ def test_networks_by_name():
     x = torch.randn(2, 3, 32, 32)
     test_close(again.eval()(x), net.eval()(x))
     plain = network_from_torchvision("squeezenet1_1", 10)
-    test_eq(plain.spec, dict(network="torchvision", architecture="squeezenet1_1", num_classes=10, block=None,
-                             options={}))
+    test_eq(
+        plain.spec,
+        dict(network="torchvision", architecture="squeezenet1_1", num_classes=10, block=None, options={}),
+    )
     student = cheapen(plain, "G(4)")
     test_eq((student.spec["block"], student.title), ("G(4)", "squeezenet1_1 G(4)"))
-    test_eq(cheapen(student, "G(N)").spec, None)                         # cheapened twice: no name for that
+    test_eq(cheapen(student, "G(N)").spec, None)  # cheapened twice: no name for that
     test_eq(cheapen(plain, "G(4)", keep=lambda name, module: False).spec, None)
-    test_eq(type(network_from_torchvision("googlenet", 10).eval()(x)), torch.Tensor)    # no auxiliary outputs
+    test_eq(type(network_from_torchvision("googlenet", 10).eval()(x)), torch.Tensor)  # no auxiliary outputs
     test_fail(lambda: network_from_torchvision("resnet81"), contains="did you mean resnet18?")
-    test_fail(lambda: network_from_torchvision("resnet18", 10, "G(4)", keep=lambda name, module: True),
-              contains="can't hold code")
+    test_fail(
+        lambda: network_from_torchvision("resnet18", 10, "G(4)", keep=lambda name, module: True),
+        contains="can't hold code",
+    )

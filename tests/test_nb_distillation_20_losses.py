@@ -3,33 +3,44 @@ from moonshine.losses.terms import *
 
 
 import math
+
 import torch
+from fastcore.test import test_close, test_eq, test_fail
 from torch.nn import functional as F
-from fastcore.test import test_eq, test_close, test_fail
 
 
 def test_half_precision_is_widened():
-    for dtype, wider in {torch.bfloat16: torch.float32, torch.float16: torch.float32, torch.float64: torch.float64}.items():
+    for dtype, wider in {
+        torch.bfloat16: torch.float32,
+        torch.float16: torch.float32,
+        torch.float64: torch.float64,
+    }.items():
         test_eq(at_least_float32(torch.zeros(2, dtype=dtype)).dtype, wider)
 
 
 def test_weights_of_the_soft_term():
     test_eq(soft_weight(4.0, 0.9, 10, "paper"), 28.8)
-    test_close(soft_weight(4.0, 0.9, 10, "code"), 2.88)       # CIFAR-10: 10 times weaker
-    test_close(soft_weight(4.0, 0.9, 100, "code"), 0.288)     # CIFAR-100: 100 times
+    test_close(soft_weight(4.0, 0.9, 10, "code"), 2.88)  # CIFAR-10: 10 times weaker
+    test_close(soft_weight(4.0, 0.9, 100, "code"), 0.288)  # CIFAR-100: 100 times
     test_fail(lambda: soft_weight(4.0, 0.9, 10, "papre"), contains="use code")
 
 
 def test_kd_loss_by_plain_arithmetic():
-    def softmax(z): return [math.exp(v) / sum(map(math.exp, z)) for v in z]
+    def softmax(z):
+        return [math.exp(v) / sum(map(math.exp, z)) for v in z]
+
+
     def by_hand(s, t, y, T, alpha, convention):
         total = 0
         for s, t, y in zip(s.tolist(), t.tolist(), y.tolist()):
             p, q = softmax([v / T for v in t]), softmax([v / T for v in s])
             soft = -sum(a * math.log(b) for a, b in zip(p, q))
-            if convention == "code": soft = (soft + sum(a * math.log(a) for a in p)) / len(p)
+            if convention == "code":
+                soft = (soft + sum(a * math.log(a) for a in p)) / len(p)
             total += (1 - alpha) * -math.log(softmax(s)[y]) + 2 * T**2 * alpha * soft
         return total
+
+
     torch.manual_seed(0)
     s, t, y = 3 * torch.randn(6, 10), 3 * torch.randn(6, 10), torch.randint(0, 10, (6,))
     for convention in ("code", "paper"):
@@ -62,6 +73,8 @@ def test_temperature_squared_keeps_the_gradient():
         s = torch.tensor([[0.1, -0.2, 0.0]], requires_grad=True)
         kd_loss(s, torch.tensor([[0.3, 0.1, -0.4]]), torch.tensor([0]), T, 1.0, "paper").backward()
         return s.grad.norm().item()
+
+
     test_close(gradient_size(8.0) / gradient_size(4.0), 1, eps=0.02)
     print([round(gradient_size(T), 4) for T in (1.0, 4.0, 16.0)])
 
@@ -95,5 +108,7 @@ def test_terms_add_up_to_kd_loss():
 
 
 def test_teacher_and_student_must_agree_on_the_classes():
-    test_fail(lambda: kd_loss(torch.zeros(2, 10), torch.zeros(2, 100), torch.zeros(2, dtype=torch.long)),
-              contains="teacher gives 100 classes and the student 10")
+    test_fail(
+        lambda: kd_loss(torch.zeros(2, 10), torch.zeros(2, 100), torch.zeros(2, dtype=torch.long)),
+        contains="teacher gives 100 classes and the student 10",
+    )

@@ -2,18 +2,24 @@
 from moonshine.training.distributed import *
 
 
-import json, os, socket, subprocess, sys
+import json
+import os
+import socket
+import subprocess
+import sys
 from unittest.mock import patch
+
 import torch
+from fastcore.test import test_close, test_eq, test_fail
 from torch import nn
-from fastcore.test import test_eq, test_close, test_fail
 
 
 def test_each_process_has_a_gpu_of_its_own():
-    test_eq(own_device("cuda:3"), torch.device("cuda:3"))                                     # alone
+    test_eq(own_device("cuda:3"), torch.device("cuda:3"))  # alone
     environment = patch.dict(os.environ, LOCAL_RANK="1", LOCAL_WORLD_SIZE="2")
     with environment, patch.dict(own_device.__globals__, size=lambda: 2), patch("torch.cuda.set_device"):
-        with patch("torch.cuda.device_count", lambda: 2): test_eq(own_device("cuda"), torch.device("cuda:1"))
+        with patch("torch.cuda.device_count", lambda: 2):
+            test_eq(own_device("cuda"), torch.device("cuda:1"))
         with patch("torch.cuda.device_count", lambda: 1):
             test_fail(lambda: own_device("cuda"), contains="2 processes for 1 GPUs")
         test_fail(lambda: own_device("cuda:0"), contains="cuda:0 is one GPU, for 2 processes")
@@ -71,8 +77,12 @@ with workers.joined():
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = str(free.getsockname()[1])
-    both = [dict(os.environ, WORLD_SIZE="2", RANK=str(r), MASTER_ADDR="localhost", MASTER_PORT=port) for r in (0, 1)]
-    processes = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=env) for env in both]
+    both = [
+        dict(os.environ, WORLD_SIZE="2", RANK=str(r), MASTER_ADDR="localhost", MASTER_PORT=port) for r in (0, 1)
+    ]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=env) for env in both
+    ]
     answers = [json.loads(process.communicate()[0]) for process in processes]
     for answer in answers:
         test_eq((answer["ce"], answer["signal"], answer["none"]), (2 * (3 * 1 + 2 * 6) / 5, 15, None))

@@ -2,26 +2,34 @@
 from moonshine.distillation import *
 
 
-import contextlib, io, json, tempfile
+import contextlib
+import io
+import json
+import tempfile
 from pathlib import Path
+
 import torch
+from fastcore.test import test_close, test_eq, test_fail
 from torch import nn
-from fastcore.test import test_eq, test_close, test_fail
+
+from moonshine.data.datasets import shapes
 from moonshine.surgery.replacement import cheapen
 from moonshine.training.checkpoints import load, load_weights
-from moonshine.data.datasets import shapes
 from moonshine.training.loop import Recipe
 
 
 class Own(nn.Module):
     "A small network that moonshine does not know"
+
     def __init__(self, classes=10):
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU())
         self.one = nn.Sequential(nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.BatchNorm2d(32), nn.ReLU())
         self.two = nn.Sequential(nn.Conv2d(32, 32, 3, stride=2, padding=1), nn.BatchNorm2d(32), nn.ReLU())
         self.head = nn.Linear(32, classes)
-    def forward(self, x): return self.head(self.two(self.one(self.stem(x))).mean((2, 3)))
+
+    def forward(self, x):
+        return self.head(self.two(self.one(self.stem(x))).mean((2, 3)))
 
 
 def test_a_shorter_run_keeps_the_fractions():
@@ -31,8 +39,8 @@ def test_a_shorter_run_keeps_the_fractions():
 
 
 def test_beta_is_the_papers_on_the_papers_maps():
-    test_eq(fitting_beta([(32, 32), (16, 16), (8, 8)]), 1000)                       # CIFAR
-    test_eq(fitting_beta([(56, 56), (28, 28), (14, 14), (7, 7)]), 1000)             # ImageNet
+    test_eq(fitting_beta([(32, 32), (16, 16), (8, 8)]), 1000)  # CIFAR
+    test_eq(fitting_beta([(56, 56), (28, 28), (14, 14), (7, 7)]), 1000)  # ImageNet
     test_close(fitting_beta([(16, 16), (8, 8), (4, 4), (2, 2)]), 15.625 * 4 * 4 / 3)
     test_eq(fitting_beta([(2, 2)], "paper"), 1000)
 
@@ -54,8 +62,10 @@ def test_a_student_in_one_call():
 def test_layers_are_chosen_or_named():
     teacher, data, recipe = Own(), shapes(train=32, test=16), Recipe(epochs=1, batch_size=32)
     student = distill(teacher, data, "G(4)", recipe, quiet=True)
-    test_eq(student.attention_layers, ["one", "two"])                  # nothing is substituted at the stem's size
+    test_eq(student.attention_layers, ["one", "two"])  # nothing is substituted at the stem's size
     test_eq(distill(teacher, data, "G(4)", recipe, layers=["two.0"], quiet=True).attention_layers, ["two.0"])
-    test_fail(lambda: distill(teacher, data, "G(4)", recipe, layers=["tow"], quiet=True), contains="no layer 'tow'")
+    test_fail(
+        lambda: distill(teacher, data, "G(4)", recipe, layers=["tow"], quiet=True), contains="no layer 'tow'"
+    )
     test_fail(lambda: distill(Own(5), data, quiet=True), contains="the teacher knows 5 classes and shapes has 10")
     test_eq(list(distill(teacher, data, "G(4)", recipe, beta=0, quiet=True).history[0])[3], "ce")

@@ -2,15 +2,18 @@
 from moonshine.demonstration import *
 
 
-import json, tempfile
+import json
+import tempfile
 from dataclasses import replace
 from pathlib import Path
+
 import torch
-from fastcore.test import test_eq, test_close, test_fail
-from moonshine.losses.attention import activations
+from fastcore.test import test_close, test_eq, test_fail
+
 from moonshine.data.datasets import shapes
-from moonshine.training.loop import Recipe
+from moonshine.losses.attention import activations
 from moonshine.models.wide_resnet import wrn
+from moonshine.training.loop import Recipe
 
 
 def test_a_network_looks_like_itself():

@@ -2,15 +2,18 @@
 from moonshine.benchmarking import *
 
 
-import json, tempfile
+import json
+import tempfile
+
 import torch
-from fastcore.test import test_eq, test_close, test_fail
+from fastcore.test import test_close, test_eq, test_fail
 from torch.nn import functional as F
-from moonshine.training import loop as trainer
-from moonshine.losses.attention import Taps, attention_map, student_loss
+
 from moonshine.data.datasets import shapes
+from moonshine.losses.attention import Taps, attention_map, student_loss
 from moonshine.losses.terms import Output
 from moonshine.models.wide_resnet import wrn
+from moonshine.training import loop as trainer
 
 
 def test_both_loops_have_the_same_loss():
@@ -18,7 +21,8 @@ def test_both_loops_have_the_same_loss():
     student, teacher = Taps(wrn(10, 0.5, "G(N)")), Taps(wrn(10, 0.5).eval())
     x, y = torch.randn(8, 3, 32, 32), torch.arange(8)
     for alpha, beta in ((0.0, 1000.0), (0.9, 0.0), (0.5, 1000.0)):
-        with torch.no_grad(): out, target = student(x), teacher(x)
+        with torch.no_grad():
+            out, target = student(x), teacher(x)
         ours, _ = student_loss(10, 3, alpha, beta)(out, target, y)
         test_close(ours.item(), textbook_loss(out, target, y, alpha, beta).item(), eps=1e-5)
 
@@ -32,23 +36,35 @@ def test_both_loops_take_the_same_steps():
         model, teacher = wrn(10, 0.5, "G(N)"), Taps(wrn(10, 0.5).eval().requires_grad_(False))
         student, optimizer = Taps(model), trainer.optimizer_for(model, recipe)
         batches = list(data.train_batches(32, 0, 0))
-        if loop == "textbook": textbook_epoch(student, teacher, batches, optimizer, "cpu", 0.0, 10.0)
-        else: trainer.train_epoch(student, teacher, data, loss, recipe, trainer.State(optimizer), trainer.Progress(range(1), True))
+        if loop == "textbook":
+            textbook_epoch(student, teacher, batches, optimizer, "cpu", 0.0, 10.0)
+        else:
+            trainer.train_epoch(
+                student, teacher, data, loss, recipe, trainer.State(optimizer), trainer.Progress(range(1), True)
+            )
         states.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
     test_close(*states, eps=1e-5)
 
 
 def test_turns_medians_and_ratios():
     now, order = [0.0], []
+
+
     def side(name, cost):
         def work():
             watch = Stopwatch(clock=lambda: now[0])
             order.append(name)
-            now[0] += cost * (3 if 4 <= len(order) <= 7 else 1)      # turns 4 to 7 of 10 find a slow machine
+            now[0] += cost * (3 if 4 <= len(order) <= 7 else 1)  # turns 4 to 7 of 10 find a slow machine
             return watch.stop()
+
         return work
+
+
     times = interleave(dict(textbook=side("textbook", 4.0), ours=side("ours", 1.0)), 5)
-    test_eq(order, ["textbook", "ours", "ours", "textbook", "textbook", "ours"] + ["ours", "textbook", "textbook", "ours"])
+    test_eq(
+        order,
+        ["textbook", "ours", "ours", "textbook", "textbook", "ours"] + ["ours", "textbook", "textbook", "ours"],
+    )
     test_eq(times, dict(textbook=[4, 12, 12, 4, 4], ours=[1, 1, 3, 3, 1]))
     row = compared(times, images=8)
     test_eq((row["ratios"], row["ratio"]), ([4, 12, 4, 1.333, 4], 4))
@@ -62,7 +78,10 @@ def test_a_training_step_is_three_forward_passes():
 
 
 def test_memory_is_seen():
-    def work_with(megabytes): return lambda: torch.ones(megabytes << 18).add_(1)
+    def work_with(megabytes):
+        return lambda: torch.ones(megabytes << 18).add_(1)
+
+
     found = peak_memory(work_with(200))
     assert found is None or 180e6 < found < 300e6, found
     assert found is None or peak_memory(work_with(50)) < 120e6
@@ -94,10 +113,15 @@ def test_a_batch_that_fits_the_minute():
 
 def test_the_result_is_json_with_every_time():
     said = []
-    result = bench(shapes(train=16, test=8), pairs=2, quick=True, say=said.append, depth=10, width=0.5, batch_size=8)
+    result = bench(
+        shapes(train=16, test=8), pairs=2, quick=True, say=said.append, depth=10, width=0.5, batch_size=8
+    )
     result = json.loads(json.dumps(result))
     test_eq([row["row"] for row in result["rows"]], list(QUICK))
-    test_eq(set(result["machine"]), {"processor", "flags", "cores", "threads", "device", "gpu", "torch", "python", "system"})
+    test_eq(
+        set(result["machine"]),
+        {"processor", "flags", "cores", "threads", "device", "gpu", "torch", "python", "system"},
+    )
     for row in result["rows"]:
         test_eq([len(times) for times in row["seconds"].values()] + [len(row["ratios"])], [2, 2, 2])
     test_eq(len(said), 3)

@@ -2,17 +2,21 @@
 from moonshine.panels.base import *
 
 
-import os, re
+import os
+import re
 from unittest.mock import patch
-from fastcore.test import test_eq, test_close, test_fail
-os.environ["MOONSHINE_RAISE"] = "1"    # a callback that fails fails the test
+
+from fastcore.test import test_close, test_eq, test_fail
+
+os.environ["MOONSHINE_RAISE"] = "1"  # a callback that fails fails the test
 
 
 def test_a_callback_that_fails_is_seen():
     seen = []
     divide = safe_callback(lambda x: 1 / x, seen.append)
     test_eq((divide(2), seen), (0.5, []))
-    with patch.dict(os.environ, MOONSHINE_RAISE="0"): divide(0)
+    with patch.dict(os.environ, MOONSHINE_RAISE="0"):
+        divide(0)
     test_eq(seen, ["ZeroDivisionError: division by zero"])
     test_fail(lambda: divide(0), contains="division by zero")
     test_eq(len(seen), 2)
@@ -23,16 +27,24 @@ def test_a_panel_keeps_image_and_text_in_step():
         figure = canvas(1)
         figure.add_axes((0.1, 0.3, 0.8, 0.6)).barh([0], [product])
         return figure
+
+
     controls = dict(a=slider("a", [0, 1, 2, 3], 1), b=slider("b", [1, 2, 3], 1, live=False))
-    panel = Panel("product", controls, lambda a, b: a * b, draw, lambda product: f"The product is {product} > 0",
-                  presets={"both 3": dict(a=3, b=3)})
+    panel = Panel(
+        "product",
+        controls,
+        lambda a, b: a * b,
+        draw,
+        lambda product: f"The product is {product} > 0",
+        presets={"both 3": dict(a=3, b=3)},
+    )
     first = panel.png
     test_eq((panel.data, panel.text, panel.renders), (1, "The product is 1 > 0", 1))
     controls["a"].value = 2
     test_eq((panel.data, panel.renders), (2, 2))
     assert panel.png != first and panel.png[1:4] == b"PNG"
     assert 'alt="The product is 2 &gt; 0" data-n="2"' in panel.image.value and "2 &gt; 0" in panel.status.value
-    panel.buttons["both 3"].click()                              # two controls change: one redraw
+    panel.buttons["both 3"].click()  # two controls change: one redraw
     test_eq((panel.data, panel.renders), (9, 3))
     test_eq([c.continuous_update for c in controls.values()], [True, False])
     assert "moonshine-product" in panel._dom_classes and len(repr(panel)) < 110
@@ -42,7 +54,13 @@ def test_a_panel_keeps_image_and_text_in_step():
 
 def test_redraw_times_moves_every_value_twice():
     seen = []
-    def compute(x): seen.append(x); return x
+
+
+    def compute(x):
+        seen.append(x)
+        return x
+
+
     panel = Panel("x", dict(x=slider("x", [1, 2, 3], 2)), compute, lambda x: canvas(1), str)
     times = redraw_times(panel, "x")
     test_eq((seen, panel.data, set(times)), ([2, 1, 3, 2, 1, 3, 2], 2, {"cold", "cached"}))
@@ -51,16 +69,27 @@ def test_redraw_times_moves_every_value_twice():
 
 def test_a_panel_that_fails_says_so():
     controls = dict(x=slider("x", [0, 1, 2], 1))
-    panel = Panel("broken", controls, lambda x: 1 / x, lambda y: canvas(1), lambda y: f"1/x is {y:g}",
-                  actions={"fail": lambda panel: 1 / 0})
+    panel = Panel(
+        "broken",
+        controls,
+        lambda x: 1 / x,
+        lambda y: canvas(1),
+        lambda y: f"1/x is {y:g}",
+        actions={"fail": lambda panel: 1 / 0},
+    )
     with patch.dict(os.environ, MOONSHINE_RAISE="0"):
         controls["x"].value = 0
         assert "ZeroDivisionError" in panel.text and "ZeroDivisionError" in panel.status.value
-        test_eq(panel.renders, 1)                                # the image stays
+        test_eq(panel.renders, 1)  # the image stays
         controls["x"].value = 2
-        test_eq(panel.text, "1/x is 0.5")                        # and the panel lives on
+        test_eq(panel.text, "1/x is 0.5")  # and the panel lives on
         panel.buttons["fail"].click()
         assert "ZeroDivisionError" in panel.text
-    def move(): controls["x"].value = 0
-    test_fail(move, contains="division by zero")                 # an exception comes out of `.value = ...`
+
+
+    def move():
+        controls["x"].value = 0
+
+
+    test_fail(move, contains="division by zero")  # an exception comes out of `.value = ...`
     test_fail(lambda: panel.press("fail"), contains="division by zero")

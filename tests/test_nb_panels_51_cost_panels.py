@@ -2,16 +2,20 @@
 from moonshine.panels.costs import *
 
 
-import os, re
+import os
+import re
 from itertools import product
+
 import torch
+from fastcore.test import test_close, test_eq, test_fail
 from torch.nn import functional as F
-from fastcore.test import test_eq, test_close, test_fail
+
 from moonshine.blocks.families import chain, convolution_parameters, layers, parse_block, residual
 from moonshine.costs.counting import mult_adds, paper_table
 from moonshine.panels.base import redraw_times
 from moonshine.paper.tables import evaluate
-os.environ["MOONSHINE_RAISE"] = "1"    # a callback that fails fails the test
+
+os.environ["MOONSHINE_RAISE"] = "1"  # a callback that fails fails the test
 
 
 def test_block_design_by_table_1():
@@ -26,8 +30,13 @@ def test_block_design_by_table_1():
 
 
 def test_block_design_against_built_blocks():
-    for kind, b, g, N, size in (("S", 2, "1", 16, 8), ("S-2x2", 2, "1", 16, 8), ("G", 2, "N/8", 32, 8),
-                                ("B", 4, "1", 32, 4), ("BG", 2, "N", 32, 8)):
+    for kind, b, g, N, size in (
+        ("S", 2, "1", 16, 8),
+        ("S-2x2", 2, "1", 16, 8),
+        ("G", 2, "N/8", 32, 8),
+        ("B", 4, "1", 32, 4),
+        ("BG", 2, "N", 32, 8),
+    ):
         data = block_design(kind, b, g, N, size)
         test_eq(data["mult_adds"], mult_adds(residual(parse_block(data["block"]), N, N), (N, size, size)))
     test_eq(block_design("BG", 2, "N/8")["block"], "BG(2,M/8)")  # groups of 8 of the M channels inside
@@ -39,7 +48,7 @@ def test_block_design_against_built_blocks():
 def test_block_panel_makes_its_point():
     panel = block_panel()
     data = block_design("G", 2, "N", 64, 32)
-    test_eq(panel.data, data)                                    # what it opens with
+    test_eq(panel.data, data)  # what it opens with
     test_eq((data["full"], data["parameters"], data["pointwise"]), (73_728, 9_344, 8_192))
     assert "7.9 times fewer than S" in panel.text and "64 groups do not make it 64 times cheaper" in panel.text
     panel.controls["kind"].value = "B"
@@ -47,7 +56,7 @@ def test_block_panel_makes_its_point():
     assert "Nothing is grouped" in panel.text
     n, before = panel.renders, panel.image.value
     panel.press("one that can't be built")
-    test_eq(panel.renders, n + 1)                                # three controls, one redraw
+    test_eq(panel.renders, n + 1)  # three controls, one redraw
     assert "can't be built" in panel.text and "32 do not divide them" in panel.text
     alt = lambda value: re.search('alt="([^"]*)"', value)[1]
     assert alt(before) and alt(panel.image.value) and alt(before) != alt(panel.image.value)
@@ -57,12 +66,14 @@ def test_wiring_is_the_jacobian():
     def jacobian(module, channels):
         "(out, in): how far each output, summed over positions, follows each input, in absolute value"
         x = torch.randn(1, channels, 5, 5, dtype=torch.float64)
-        J = torch.autograd.functional.jacobian(module.double().eval(), x)[0, :, :, :, 0]   # (out, 5, 5, in, 5, 5)
+        J = torch.autograd.functional.jacobian(module.double().eval(), x)[0, :, :, :, 0]  # (out, 5, 5, in, 5, 5)
         return J.abs().sum((1, 2, 4, 5))
+
+
     torch.manual_seed(0)
     for groups in (1, 2, 4, 8, 16):
         diagonal = torch.block_diag(*[torch.ones(16 // groups, 16 // groups)] * groups).bool()
-        module = chain(layers(f"G({groups})", 16, 16))           # grouped, BN, ReLU, 1×1
+        module = chain(layers(f"G({groups})", 16, 16))  # grouped, BN, ReLU, 1×1
         assert torch.equal(wiring(groups)["influence"] > 0, diagonal)
         assert torch.equal(jacobian(module[0], 16) > 0, diagonal)
         assert (wiring(groups, True)["influence"] > 0).all() and (jacobian(module, 16) > 0).all()
@@ -86,17 +97,20 @@ def test_wiring_panel_makes_its_point():
 
 
 def test_pareto_choice_finds_what_a_reader_can_see_in_table2():
-    counts = {(each["method"], each["other"], dataset): (each["fewer"], each["equal"], each["more"])
-              for dataset in ("cifar10", "cifar100") for each in pareto_choice(dataset)["contests"]}
+    counts = {
+        (each["method"], each["other"], dataset): (each["fewer"], each["equal"], each["more"])
+        for dataset in ("cifar10", "cifar100")
+        for each in pareto_choice(dataset)["contests"]
+    }
     for dataset in ("cifar10", "cifar100"):
-        test_eq(counts["at", "scratch", dataset], (25, 0, 0))    # AT beats scratch in 25 of 25
-        test_eq(counts["kd", "scratch", dataset][2], 10)         # KD is worse in 10 of 25
-    test_eq(counts["at", "kd", "cifar100"], (23, 0, 2))          # AT loses to KD twice on CIFAR-100
+        test_eq(counts["at", "scratch", dataset], (25, 0, 0))  # AT beats scratch in 25 of 25
+        test_eq(counts["kd", "scratch", dataset][2], 10)  # KD is worse in 10 of 25
+    test_eq(counts["at", "kd", "cifar100"], (23, 0, 2))  # AT loses to KD twice on CIFAR-100
     test_eq(counts["at", "kd", "cifar10"], (25, 0, 0))
-    lead = pareto_choice()["lead"]                               # G(N/4) against G(N)
+    lead = pareto_choice()["lead"]  # G(N/4) against G(N)
     test_eq((str(lead["points"]), lead["parameters"][0] - lead["parameters"][1]), ("1.26", 69_552))
     by_label = {point["label"]: point for point in pareto_choice()["points"]}
-    small, thin = by_label["BG(2,2)"], by_label["S, 16-2"]       # BG(2,2) beats WRN-16-2 with 292 K against 693 K
+    small, thin = by_label["BG(2,2)"], by_label["S, 16-2"]  # BG(2,2) beats WRN-16-2 with 292 K against 693 K
     assert small["error"] < thin["error"] and (small["parameters"], thin["parameters"]) == (292_090, 693_498)
     teacher, half = by_label["S"], by_label["G(2)"]
     assert half["error"] - teacher["error"] < 0.0801 and half["parameters"] < 0.61 * teacher["parameters"]
@@ -104,16 +118,22 @@ def test_pareto_choice_finds_what_a_reader_can_see_in_table2():
 
 def test_the_best_within_a_budget_is_the_best():
     for dataset, method, blocks, budget in product(
-            ("cifar10", "cifar100"), ("scratch", "kd", "at"), ("all", "S", "S-2x2", "G", "B", "BG"), (80_000, 180_000, 2_300_000)):
+        ("cifar10", "cifar100"),
+        ("scratch", "kd", "at"),
+        ("all", "S", "S-2x2", "G", "B", "BG"),
+        (80_000, 180_000, 2_300_000),
+    ):
         data = pareto_choice(dataset, method, budget, blocks)
         shown = [point for point in data["points"] if point["shown"]]
         allowed = [point["error"] for point in shown if point["parameters"] <= budget]
         test_eq(data["best"] and data["best"]["error"], min(allowed, default=None))
-        for point in shown:                                      # on the front, or dominated
+        for point in shown:  # on the front, or dominated
             better = [p for p in shown if p["parameters"] <= point["parameters"] and p["error"] <= point["error"]]
             test_eq(len(better) == 1, point in data["front"])
         grouped = [point for point in data["points"] if point["family"] == "G"]
-        test_eq(max(grouped, key=lambda point: point["error"])["label"], "G(N)")   # depthwise: the worst of its family
+        test_eq(
+            max(grouped, key=lambda point: point["error"])["label"], "G(N)"
+        )  # depthwise: the worst of its family
     test_eq(pareto_choice()["best"]["label"], "G(N/4)")
     test_eq(pareto_choice(budget=300_000)["best"]["label"], "BG(2,2)")
     test_fail(lambda: pareto_choice(method="dk"), contains="known: scratch, kd, at")
@@ -129,7 +149,7 @@ def test_pareto_panel_makes_its_point():
     assert "AT against scratch: 25, 0, 0" in panel.text
     first, n = panel.png, panel.renders
     panel.press("KD on CIFAR-100")
-    test_eq(panel.renders, n + 1)                                # three controls, one redraw
+    test_eq(panel.renders, n + 1)  # three controls, one redraw
     assert "in 15, as many in 0, more in 10" in panel.text and panel.png != first
     panel.choose(blocks="B", budget=100_000)
     assert panel.data["best"] is None and "none fits" in panel.text

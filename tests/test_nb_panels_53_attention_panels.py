@@ -2,28 +2,39 @@
 from moonshine.panels.attention import *
 
 
-import io, os, tempfile
+import io
+import os
+import tempfile
 from datetime import datetime
 from pathlib import Path
 from unittest.mock import patch
+
 import torch
+from fastcore.test import test_close, test_eq, test_fail
 from PIL import Image
 from torch.nn import functional as F
 from torchvision.models import resnet18
-from fastcore.test import test_eq, test_close, test_fail
+
 from moonshine.losses.attention import activations, at_loss, attention_map, energy_inside
 from moonshine.pretrained import (
-    TRAINED, network_input, test_images, trained_facts, trained_history, trained_network)
-os.environ["MOONSHINE_RAISE"] = "1"    # a callback that fails fails the test
+    TRAINED,
+    network_input,
+    test_images,
+    trained_facts,
+    trained_history,
+    trained_network,
+)
+
+os.environ["MOONSHINE_RAISE"] = "1"  # a callback that fails fails the test
 
 
 def test_scenes_of_all_sizes():
     scene = drawn_scene(105)
     assert scene is drawn_scene(105)
-    images = test_images(200)                                # a drawn image comes through unchanged
+    images = test_images(200)  # a drawn image comes through unchanged
     assert torch.equal(scene.at(32)[0], images.images[105]) and torch.equal(scene.mask, images.masks[105])
     test_eq(scene.label, images.labels[105].item())
-    wide = Image.new("RGB", (90, 30), "red")                     # red, green in the middle third, red
+    wide = Image.new("RGB", (90, 30), "red")  # red, green in the middle third, red
     wide.paste("lime", (30, 0, 60, 30))
     with tempfile.TemporaryDirectory() as folder:
         test_fail(lambda: image_files(folder), contains="holds no images")
@@ -32,31 +43,32 @@ def test_scenes_of_all_sizes():
         (file,) = image_files(folder)
         green = scene_from_file(file).at(16)
     test_eq(green.shape, (1, 3, 16, 16))
-    assert green[0, 1, :, 1:-1].min() > 250 and green[0, 0, :, 1:-1].max() < 5     # all but the very edge
+    assert green[0, 1, :, 1:-1].min() > 250 and green[0, 0, :, 1:-1].max() < 5  # all but the very edge
     test_fail(lambda: scene_from_bytes(b"a letter", "letter.doc"), contains="letter.doc can't be read as a image")
 
 
 def test_explore_is_the_attention_of_09():
     data = explore(drawn_scene(3), trained_subjects(), group=2)
     x = network_input(test_images(4).images)[3:]
-    with torch.no_grad(): found = {name: activations(trained_network(name), x)[1][1] for name in TRAINED}
+    with torch.no_grad():
+        found = {name: activations(trained_network(name), x)[1][1] for name in TRAINED}
     test_eq([row["name"] for row in data["rows"]], list(TRAINED))
     for row in data["rows"]:
         A, T = found[row["name"]], found["teacher"]
-        test_close(row["map"].flatten() / 16, attention_map(A)[0], 1e-6)     # p = 2: the paper's; 16×16
+        test_close(row["map"].flatten() / 16, attention_map(A)[0], 1e-6)  # p = 2: the paper's; 16×16
         test_close(row["map"].pow(2).mean(), 1, 1e-5)
         test_close(row["at_loss"], at_loss(A, T).item(), 1e-8)
         test_close(row["squared_error"], (A - T).double().pow(2).mean().item(), 1e-6)
         test_close(row["inside"], energy_inside(A, test_images(4).masks[3:]).item(), 1e-6)
         test_close(row["chance"], test_images(4).masks[3].float().mean().item(), 1e-6)
-    teacher = data["rows"][0]                                    # the teacher against itself: nothing
+    teacher = data["rows"][0]  # the teacher against itself: nothing
     test_eq((teacher["at_loss"], teacher["squared_error"], teacher["difference"].abs().max().item()), (0, 0, 0))
 
 
 def test_other_powers_by_hand():
-    A = look_at(trained_subjects()["at"], drawn_scene(3))[1][2][0].double()        # (64, 8, 8)
+    A = look_at(trained_subjects()["at"], drawn_scene(3))[1][2][0].double()  # (64, 8, 8)
     for power in (1, 2, 4, 8):
-        by_hand = sum(channel.abs()**power for channel in A)
+        by_hand = sum(channel.abs() ** power for channel in A)
         by_hand = 8 * by_hand / by_hand.pow(2).sum().sqrt()
         test_close(one_look("at", trained_subjects()["at"], drawn_scene(3), 3, power)["map"], by_hand, 1e-4)
 
@@ -66,8 +78,10 @@ def test_shuffled_channels_change_no_map():
     for number in (0, 3, 7):
         for group in (1, 2, 3):
             for power in (1, 2, 4):
-                a, b = [explore(drawn_scene(number), subjects, group, power=power, shuffled=state)["rows"]
-                        for state in (False, True)]
+                a, b = [
+                    explore(drawn_scene(number), subjects, group, power=power, shuffled=state)["rows"]
+                    for state in (False, True)
+                ]
                 for before, after in zip(a[1:], b[1:]):
                     test_close(before["map"], after["map"], 1e-5)
                     test_close(before["at_loss"], after["at_loss"], 1e-7)
@@ -126,12 +140,17 @@ def test_an_upload_is_shown_or_refused():
     panel.controls["source"].value = "upload"
     assert "nothing is uploaded yet" in panel.text and panel.controls["number"].disabled
     Image.new("RGB", (300, 200), "orange").save(buffer, "JPEG")
-    def upload(name, content):                                   # as the browser hands it over
-        file = dict(name=name, type="", size=len(content), content=memoryview(content),
-                    last_modified=datetime.now())
+
+
+    def upload(name, content):  # as the browser hands it over
+        file = dict(
+            name=name, type="", size=len(content), content=memoryview(content), last_modified=datetime.now()
+        )
         panel.controls["upload"].value = (file,)
+
+
     panel.controls["source"].value = "shapes"
-    upload("beach.jpg", buffer.getvalue())                       # is shown at once
+    upload("beach.jpg", buffer.getvalue())  # is shown at once
     test_eq(panel.controls["source"].value, "upload")
     assert "beach.jpg" in panel.text and len(panel.data["rows"]) == 4
     upload("letter.txt", b"Dear Sir")
@@ -143,17 +162,17 @@ def test_the_whole_test_set_as_recorded():
     runs = {run["name"]: run for run in trained_facts()["runs"] if run["seed"] == 0}
     for name, seen in data["networks"].items():
         wrong = (~seen["right"]).sum().item()
-        assert abs(wrong - 10 * trained_history(name)[-1]["test_error"]) < 1.01, name        # to one image
+        assert abs(wrong - 10 * trained_history(name)[-1]["test_error"]) < 1.01, name  # to one image
         for group in range(3):
             test_close(seen["inside"][group].mean().item(), runs[name]["energy_inside"][group], 1e-3)
             test_close(seen["distance"][group].mean().item(), runs[name]["map_distance"][group], 1e-5)
-    even = torch.ones(1000, 7, 8, 8)                             # the same everywhere: the mask's share of the area
+    even = torch.ones(1000, 7, 8, 8)  # the same everywhere: the mask's share of the area
     test_close(energy_inside(even, data["masks"]), data["share"], 1e-6)
-    masks = data["masks"].float()                                # the mask as a map: all of it is on the object
+    masks = data["masks"].float()  # the mask as a map: all of it is on the object
     test_close(energy_inside(masks[:, None], data["masks"]), torch.ones(1000), 1e-6)
     assert peaks_on(masks.flatten(1), data["masks"]).all()
     assert not peaks_on(1 - masks.flatten(1), data["masks"]).any()
-    scene = explore(drawn_scene(5), trained_subjects(), 3)["rows"][3]     # the two panels agree
+    scene = explore(drawn_scene(5), trained_subjects(), 3)["rows"][3]  # the two panels agree
     test_close(data["networks"]["at"]["inside"][2][5].item(), scene["inside"], 1e-5)
     test_eq(data["networks"]["at"]["hit"][2][5].item(), scene["peak"]["hit"])
 
@@ -161,9 +180,9 @@ def test_the_whole_test_set_as_recorded():
 def test_differences_and_their_limits():
     random = torch.Generator().manual_seed(1)
     values, right = torch.randn(1000, generator=random), torch.arange(1000) >= 40
-    found, low, high = right_less_wrong(values, right)           # nothing to find: the normal law's limits
+    found, low, high = right_less_wrong(values, right)  # nothing to find: the normal law's limits
     test_close(found, (values[40:].mean() - values[:40].mean()).item(), 1e-6)
-    expected = 1.96 * values.std().item() * (1 / 40 + 1 / 960)**0.5
+    expected = 1.96 * values.std().item() * (1 / 40 + 1 / 960) ** 0.5
     test_close([-low, high], [expected, expected], 0.04)
     assert not beyond(right_less_wrong(values, right)) and beyond(right_less_wrong(values + 0.8 * right, right))
     share = torch.rand(1000, generator=random)
@@ -176,8 +195,11 @@ def test_differences_and_their_limits():
 def test_where_panel_makes_its_point():
     panel = where_panel()
     data = panel.data
-    test_close(data["inside"]["at"][5].item(), energy_inside(
-        look_at(trained_subjects()["at"], drawn_scene(5))[1][2], drawn_scene(5).mask[None]).item(), 1e-5)
+    test_close(
+        data["inside"]["at"][5].item(),
+        energy_inside(look_at(trained_subjects()["at"], drawn_scene(5))[1][2], drawn_scene(5).mask[None]).item(),
+        1e-5,
+    )
     test_eq(data["map"].shape, (8, 8))
     wrong = (~whole_test_set()["networks"]["at"]["right"]).sum().item()
     assert "Where the teacher looks?" in panel.text and f"{wrong} wrong." in panel.text

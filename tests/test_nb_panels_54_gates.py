@@ -2,18 +2,21 @@
 from moonshine.panels.gates import *
 
 
-import os, re
+import os
+import re
 from contextlib import redirect_stdout
 from io import StringIO
+
 import torch
-from fastcore.test import test_eq, test_close, test_fail
-os.environ["MOONSHINE_RAISE"] = "1"    # a callback that fails fails the test
+from fastcore.test import test_close, test_eq, test_fail
+
+os.environ["MOONSHINE_RAISE"] = "1"  # a callback that fails fails the test
 
 
 def test_a_guess_is_judged():
     test_eq(judge(8, 8), dict(close=True, verdict="exactly right"))
     test_eq(judge(64, 8), dict(close=False, verdict="8 times too high"))
-    test_eq(judge(4, 5)["close"], True)                          # a factor of 1.25
+    test_eq(judge(4, 5)["close"], True)  # a factor of 1.25
     test_eq(judge(3.9, 5), dict(close=False, verdict="1.28 times too low"))
     test_eq(judge(0, 2), dict(close=False, verdict="off by 2"))
     test_eq([judge(word, "S")["close"] for word in ("S", "G(N)")], [True, False])
@@ -21,7 +24,13 @@ def test_a_guess_is_judged():
 
 def test_the_answer_is_nowhere_before_the_commit():
     asked = []
-    def answer(): asked.append(1); return 4321
+
+
+    def answer():
+        asked.append(1)
+        return 4321
+
+
     panel = predict_gate("How many?", answer, "weights", because="So it is.")
     before = panel.image.value + panel.status.value + panel.text + repr(panel.data)
     assert not asked and "4321" not in before and "4,321" not in before
@@ -48,11 +57,24 @@ def test_a_gate_with_words():
 
 def test_a_check_tells_right_from_wrong():
     def printed(*args, **options):
-        with redirect_stdout(StringIO()) as out: check(*args, **options)
+        with redirect_stdout(StringIO()) as out:
+            check(*args, **options)
         return out.getvalue()
+
+
     test_eq(printed(..., lambda: 1 / 0), "Waiting for your answer.\n")
     test_eq(printed(36_864, lambda: 9 * 64 * 64), "Right: 36864\n")
     assert printed(0.333, 1 / 3, tolerance=1e-2).startswith("Right") and printed("S", "S").startswith("Right")
-    assert printed(torch.ones(2, dtype=torch.float64), torch.ones(2)).startswith("Right") and printed([1, 2.0], (1, 2)).startswith("Right")
-    for wrong, right in ((36_865, 36_864), (0.333, 1 / 3), ("s", "S"), (torch.ones(3), torch.ones(2)), ([1], [1, 2]), (None, 1), (True, 1)):
+    assert printed(torch.ones(2, dtype=torch.float64), torch.ones(2)).startswith("Right") and printed(
+        [1, 2.0], (1, 2)
+    ).startswith("Right")
+    for wrong, right in (
+        (36_865, 36_864),
+        (0.333, 1 / 3),
+        ("s", "S"),
+        (torch.ones(3), torch.ones(2)),
+        ([1], [1, 2]),
+        (None, 1),
+        (True, 1),
+    ):
         test_fail(lambda: check(wrong, right, "count the groups"), contains="is not it. count the groups")

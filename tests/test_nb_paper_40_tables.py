@@ -3,9 +3,11 @@ from moonshine.paper.tables import *
 
 
 from itertools import product
+
 import torch
+from fastcore.test import test_close, test_eq, test_fail
 from torch import nn
-from fastcore.test import test_eq, test_close, test_fail
+
 from moonshine.costs.counting import misprints, paper_table, text_table
 
 
@@ -20,7 +22,8 @@ def test_formulas_are_evaluated_exactly_and_nothing_else_is():
 def test_table_1_holds_on_a_grid():
     checked = 0
     for N, k, g, b in product((16, 48, 64, 96), (2, 3), (1, 2, 4, 8), (2, 4)):
-        if N // b % g: continue                                 # BG(b,g) can't be built
+        if N // b % g:
+            continue  # BG(b,g) can't be built
         for row in table1(N, k, g, b):
             test_eq((row["counted"], row["BN counted"], row["note"]), (row["formula"], row["BN formula"], ""))
             checked += 1
@@ -31,8 +34,8 @@ def test_table_1_holds_on_a_grid():
 def test_a_wrong_formula_is_seen():
     rows = {row["block"]: row for row in table1(64, 3, 8, 2)}
     assert evaluate("2*N**2*(k**2/g + 2)", N=64, k=3, g=8) != rows["G(g)"]["counted"]
-    test_eq(rows["S"]["counted"], 2 * 64 * 64 * 9)              # by hand: two full 3×3 convolutions
-    test_eq(rows["BG(b,g)"]["counted"], 64 * 32 + 32 * 4 * 9 + 32 * 64)   # 1×1, 8 groups of 4 channels, 1×1
+    test_eq(rows["S"]["counted"], 2 * 64 * 64 * 9)  # by hand: two full 3×3 convolutions
+    test_eq(rows["BG(b,g)"]["counted"], 64 * 32 + 32 * 4 * 9 + 32 * 64)  # 1×1, 8 groups of 4 channels, 1×1
     test_fail(lambda: table1(groups=5), contains="can't split into groups")
 
 
@@ -47,7 +50,9 @@ def test_totals_of_tables_3_and_4():
 def test_one_figure_of_the_four_tables_differs():
     rows = [row for number in TABLES for row in table(number)]
     differ = [row for row in rows if row["note"]]
-    print(f"{len(rows) - len(differ)} of {len(rows)} rows agree; not {differ[0]['block']} on {differ[0]['dataset']}")
+    print(
+        f"{len(rows) - len(differ)} of {len(rows)} rows agree; not {differ[0]['block']} on {differ[0]['dataset']}"
+    )
     print(differ[0]["note"])
     test_eq((len(rows), len(differ), differ[0]["block"]), (5 + 52 + 5 + 2, 1, "BG(2,M/16)"))
     test_eq(differ[0]["note"], misprints()[0]["why"])
@@ -69,11 +74,19 @@ def test_the_papers_claims_hold_in_its_own_table():
 
 
 def test_results_beside_the_papers():
-    made_up = [dict(network="WRN-40-2", block=block, dataset=dataset, method=method, error=error) for
-               block, dataset, method, error in (
-        ("G(N/8)", "cifar10", "at", 5.0), ("DConvG8", "cifar10", "at", 5.1), ("G(N/8)", "cifar10", "at", 5.5),
-        ("S", "cifar10", "teacher", 4.99), ("G8B2", "cifar10", "at", 6.0), ("G(N)", "shapes", "at", 30.0),
-        ("G(N)", "cifar100", "kd", 30.5), ("G(N)", "cifar100", "kd", 31.5))]
+    made_up = [
+        dict(network="WRN-40-2", block=block, dataset=dataset, method=method, error=error)
+        for block, dataset, method, error in (
+            ("G(N/8)", "cifar10", "at", 5.0),
+            ("DConvG8", "cifar10", "at", 5.1),
+            ("G(N/8)", "cifar10", "at", 5.5),
+            ("S", "cifar10", "teacher", 4.99),
+            ("G8B2", "cifar10", "at", 6.0),
+            ("G(N)", "shapes", "at", 30.0),
+            ("G(N)", "cifar100", "kd", 30.5),
+            ("G(N)", "cifar100", "kd", 31.5),
+        )
+    ]
     made_up.append(dict(network="MobileNet", block="its own", dataset="cifar10", method="at", error=7))
     made_up.append(dict(network="ResNet-34", block="G(4)", dataset="imagenet", method="at", error=27.08))
     rows = compare(made_up)
@@ -81,11 +94,17 @@ def test_results_beside_the_papers():
     print(text_table([{name: show(value) for name, value in row.items()} for row in rows]))
 
     first, teacher, trap, shapes, pair, mobile, imagenet = rows
-    test_eq((first["paper"], first["ours"], first["sd"], first["runs"], first["difference"]), (5.06, 5.2, 0.26, 3, 0.14))
+    test_eq(
+        (first["paper"], first["ours"], first["sd"], first["runs"], first["difference"]),
+        (5.06, 5.2, 0.26, 3, 0.14),
+    )
     test_eq(first["word"], "the paper's is inside the range of the runs")
     test_eq(pair["word"], "the paper's is outside the range of the runs")
-    test_eq((teacher["method"], teacher["difference"], teacher["word"], teacher["sd"]), ("scratch", 0.2, "one run", None))
-    test_eq((trap["block"], trap["word"]), ("G8B2/Basic", "not in the paper"))       # the paper's is G8B2/Bottle
+    test_eq(
+        (teacher["method"], teacher["difference"], teacher["word"], teacher["sd"]),
+        ("scratch", 0.2, "one run", None),
+    )
+    test_eq((trap["block"], trap["word"]), ("G8B2/Basic", "not in the paper"))  # the paper's is G8B2/Bottle
     test_eq([row["word"] for row in (shapes, mobile)], ["not in the paper"] * 2)
     test_eq((imagenet["paper"], imagenet["difference"]), (26.58, 0.5))
 
@@ -100,7 +119,7 @@ def test_results_that_can_not_be_compared():
 
 def test_all_errors_of_tables_2_and_3():
     errors = paper_errors()
-    test_eq(len(errors), 2 * (1 + 25 * 3) + 5 + 4)              # the teachers have no kd or at
+    test_eq(len(errors), 2 * (1 + 25 * 3) + 5 + 4)  # the teachers have no kd or at
     test_eq(errors["WRN-40-2", "BG(2,M/8)", "cifar10", "at"], 5.94)
     test_eq(errors["ResNet-18-0.5", "S", "imagenet", "scratch"], 36.96)
     test_eq(len({key for key in errors if key[2] == "imagenet"}), 9)

@@ -1,4 +1,5 @@
 """Files written by the released code: the same logits and the same attention maps come out."""
+
 import pytest
 import torch
 
@@ -16,13 +17,19 @@ EXPECTED = {  # file -> depth, width, block, classes
 def fixture(request, shared):
     """Name, path, and what the released code computed."""
     path = shared(f"fixtures/original/{request.param}.t7")
-    return request.param, path, torch.load(shared(f"fixtures/original/{request.param}.expected.pt"), weights_only=True)
+    return (
+        request.param,
+        path,
+        torch.load(shared(f"fixtures/original/{request.param}.expected.pt"), weights_only=True),
+    )
 
 
 def without_counters(path, folder):
     """The file as an old PyTorch would have written it."""
     content = torch.load(path, weights_only=True)
-    content["net"] = {key: value for key, value in content["net"].items() if not key.endswith("num_batches_tracked")}
+    content["net"] = {
+        key: value for key, value in content["net"].items() if not key.endswith("num_batches_tracked")
+    }
     torch.save(content, folder / "old.t7")
     return folder / "old.t7"
 
@@ -52,4 +59,6 @@ def test_described_in_our_words(fixture):
     assert not model.training
     assert (info["depth"], info["width"], info["block"], info["num_classes"]) == EXPECTED[name]
     assert info["epoch"] == 4 and len(info["history"]) == 4
-    assert info["history"][0] == dict(epoch=1, train_loss=2.1, train_error=pytest.approx(71.2), test_loss=1.9, test_error=66.0)
+    assert info["history"][0] == dict(
+        epoch=1, train_loss=2.1, train_error=pytest.approx(71.2), test_loss=1.9, test_error=66.0
+    )

@@ -3,6 +3,7 @@
 The results here are made up, in a temporary folder: networks and costs are real, errors are chosen so that every figure of
 the report can be worked out by hand.
 """
+
 import base64
 import hashlib
 import json
@@ -14,13 +15,18 @@ from dataclasses import asdict
 import pytest
 from PIL import Image
 
-from moonshine.paper import report
 from moonshine.cli.main import main
 from moonshine.costs.counting import paper_parameters
-from moonshine.training.loop import Recipe
 from moonshine.models.wide_resnet import wrn
+from moonshine.paper import report
+from moonshine.training.loop import Recipe
 
-METHODS = {"scratch": (0.0, 0.0, "code"), "kd": (0.9, 0.0, "code"), "at": (0.0, 1000.0, "code"), "kd-paper": (0.9, 0.0, "paper")}
+METHODS = {
+    "scratch": (0.0, 0.0, "code"),
+    "kd": (0.9, 0.0, "code"),
+    "at": (0.0, 1000.0, "code"),
+    "kd-paper": (0.9, 0.0, "paper"),
+}
 BLOCKS = ("S-2x2", "G(4)", "G(N/8)", "G(N)", "B(2)", "BG(2,2)", "BG(2,M/8)", "BG(2,M)")
 DATA = "CIFAR-10 (JPEG), 50,000 training and 10,000 test images"
 
@@ -34,17 +40,47 @@ def seal(content):
 def result(block, method, seed, error, network="WRN-16-2", role="student", **changes):
     """A run of two epochs that ends at `error`."""
     alpha, beta, convention = METHODS[method]
-    history = [{"epoch": epoch, "test_error": e, "test_top5_error": e / 10, "test_loss": e / 30 + seed}
-               for epoch, e in ((1, 70.0), (2, error))]
+    history = [
+        {"epoch": epoch, "test_error": e, "test_top5_error": e / 10, "test_loss": e / 30 + seed}
+        for epoch, e in ((1, 70.0), (2, error))
+    ]
     last = {name: history[-1][name] for name in ("test_error", "test_top5_error", "test_loss")}
-    fixed = {"format": 1, "table": "table2", "preset": "cpu", "dataset": "cifar10", "data": DATA, "real": True,
-             "temperature": 4.0, "epochs": 2, "latency_ms": 3.0, "seconds": 1800.0, "commit": "abc", "command": "moonshine"}
+    fixed = {
+        "format": 1,
+        "table": "table2",
+        "preset": "cpu",
+        "dataset": "cifar10",
+        "data": DATA,
+        "real": True,
+        "temperature": 4.0,
+        "epochs": 2,
+        "latency_ms": 3.0,
+        "seconds": 1800.0,
+        "commit": "abc",
+        "command": "moonshine",
+    }
     fixed |= {"versions": {"torch": "2.6.0", "moonshine": "0.1.0"}, "machine": {"processor": "P", "cores": 4}}
     fixed |= report.costs_of(network, block, 10)
-    return fixed | {"network": network, "block": block, "role": role, "method": method, "convention": convention,
-                    "alpha": alpha, "beta": beta, "seed": seed, "recipe": asdict(Recipe(epochs=2, seed=seed)),
-                    "fingerprint": f"{network}{block}{method}{seed}", "teacher": None if method == "scratch" else "T",
-                    "history": history, "last": last, "best": last | {"epoch": 2}} | changes
+    return (
+        fixed
+        | {
+            "network": network,
+            "block": block,
+            "role": role,
+            "method": method,
+            "convention": convention,
+            "alpha": alpha,
+            "beta": beta,
+            "seed": seed,
+            "recipe": asdict(Recipe(epochs=2, seed=seed)),
+            "fingerprint": f"{network}{block}{method}{seed}",
+            "teacher": None if method == "scratch" else "T",
+            "history": history,
+            "last": last,
+            "best": last | {"epoch": 2},
+        }
+        | changes
+    )
 
 
 def write(folder, name, content):
@@ -60,7 +96,12 @@ def runs(tmp_path):
     write(tmp_path, "teacher", result("S", "scratch", 0, 8.0, role="teacher"))
     rows = [("WRN-16-1", "S"), *[("WRN-16-2", block) for block in BLOCKS]]
     for number, (network, block) in enumerate(rows):
-        errors = {"scratch": 12.0 + number, "kd": 11.5 + number, "at": (11.0 if number < 8 else 12.5) + number, "kd-paper": 10.5 + number}
+        errors = {
+            "scratch": 12.0 + number,
+            "kd": 11.5 + number,
+            "at": (11.0 if number < 8 else 12.5) + number,
+            "kd-paper": 10.5 + number,
+        }
         for method, error in errors.items():
             write(tmp_path, f"{number}-{method}", result(block, method, 0, error, network))
     for seed, shift in ((1, -0.6), (2, 0.6)):
@@ -79,21 +120,44 @@ def test_the_report_says_what_the_results_show(runs, capsys):
     text, page = (runs / "report.md").read_text(), (runs / "report.html").read_text()
     found = findings(runs)
     # AT − scratch is −1 eight times and +0.5 once: mean −7.5/9; s² = (8·(1/6)² + (4/3)²)/8 = 0.25; 2.306·0.5/3 = 0.384
-    assert ("AT leaves fewer errors than training from scratch in 8 of 9 students; sign test p = 0.039; −0.83 points in the mean "
-            "(95 % interval over the students −1.22 to −0.45); 1 to 3 seeds. In the paper's table: 9 of 9.") in found
+    assert (
+        "AT leaves fewer errors than training from scratch in 8 of 9 students; sign test p = 0.039; −0.83 points in the mean "
+        "(95 % interval over the students −1.22 to −0.45); 1 to 3 seeds. In the paper's table: 9 of 9."
+    ) in found
     # AT − KD: −0.5 eight times, +1.0 once; AT − KD by the equation: +0.5 eight times, +2.0 once; between the two, −1.0
     question = next(line for line in found if line.startswith("AT against KD"))
     assert "over the same 9 students" in question
     assert "AT − KD is −0.33 points" in question and "as the equation has it, +0.67 points" in question
     assert "moves KD's error by −1.00 points" in question and "not told apart" not in question
-    assert any(re.match(r"AT leaves fewer errors than KD by the equation in 0 of 9 students; sign test p = 0\.0039", line) for line in found)
-    assert any("WRN-16-2, AT: Spearman's rank correlation with the paper's is" in line and "over 8 blocks" in line for line in found)
+    assert any(
+        re.match(
+            r"AT leaves fewer errors than KD by the equation in 0 of 9 students; sign test p = 0\.0039", line
+        )
+        for line in found
+    )
+    assert any(
+        "WRN-16-2, AT: Spearman's rank correlation with the paper's is" in line and "over 8 blocks" in line
+        for line in found
+    )
     # 15.0 ± 0.6 over three seeds: 4.3027·0.6/√3 = 1.4905
     size = f"{paper_parameters(wrn(16, 2, 'G(N)')):,}"
-    assert f"| WRN-16-2 | G(N) | {size} | at | 3 | 15.00 ± 0.60 | 15.00 ± 0.60 | 13.51 to 16.49 | (6.57) | – | – |" in text
+    assert (
+        f"| WRN-16-2 | G(N) | {size} | at | 3 | 15.00 ± 0.60 | 15.00 ± 0.60 | 13.51 to 16.49 | (6.57) | – | – |"
+        in text
+    )
     # scratch needs no teacher, so WRN-16-1 is the paper's own entry
     assert "| WRN-16-1 | S | 175,994 | scratch | 1 | 12.00 | 12.00 | – | 8.81 | +3.19 | one seed |" in text
-    for words in (DATA, "epochs: 2", "at: code", "kd-paper: paper", "seeds: 0, 1, 2", "results: 39", "P, 4 cores", "torch 2.6.0", "hours"):
+    for words in (
+        DATA,
+        "epochs: 2",
+        "at: code",
+        "kd-paper: paper",
+        "seeds: 0, 1, 2",
+        "results: 39",
+        "P, 4 cores",
+        "torch 2.6.0",
+        "hours",
+    ):
         assert words in text and words in page, words
     assert all(line in said.out for line in found) and said.err == ""
 
@@ -119,8 +183,11 @@ def test_the_same_results_make_the_same_report(runs):
 
 
 def test_what_is_damaged_or_planted_is_told_and_left_out(runs, capsys):
-    for name, change in {"0-at": {"parameters": 12345}, "1-at": {"best": {"test_error": 99.0, "test_top5_error": 1.0, "epoch": 2}},
-                         "2-at": {"last": {"test_error": 1.0, "test_top5_error": 1.0}}}.items():
+    for name, change in {
+        "0-at": {"parameters": 12345},
+        "1-at": {"best": {"test_error": 99.0, "test_top5_error": 1.0, "epoch": 2}},
+        "2-at": {"last": {"test_error": 1.0, "test_top5_error": 1.0}},
+    }.items():
         path = runs / name / "result.json"
         content = json.loads(path.read_text())
         del content["checksum"]
@@ -135,8 +202,14 @@ def test_what_is_damaged_or_planted_is_told_and_left_out(runs, capsys):
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 6 and all(line.startswith("moonshine: not used: ") for line in told)
     text = (runs / "report.md").read_text()
-    for name, words in {"0-at": "12,345 is not that of WRN-16-1 S", "1-at": "worse than the last", "2-at": "in the history",
-                        "3-at": "truncated", "5-at": "checksum", "again-2": "second result"}.items():
+    for name, words in {
+        "0-at": "12,345 is not that of WRN-16-1 S",
+        "1-at": "worse than the last",
+        "2-at": "in the history",
+        "3-at": "truncated",
+        "5-at": "checksum",
+        "again-2": "second result",
+    }.items():
         line = next(line for line in told if f" {name}/result.json" in line)
         assert words in line and words in text, line
     assert "AT leaves fewer errors than training from scratch in 3 of 4 students" in text
@@ -145,8 +218,19 @@ def test_what_is_damaged_or_planted_is_told_and_left_out(runs, capsys):
 def test_drawn_shapes_are_not_set_beside_the_paper(tmp_path):
     for number, block in enumerate(("G(4)", "G(N)", "B(2)")):
         for method in ("scratch", "at"):
-            write(tmp_path, f"{number}-{method}", result(
-                block, method, 0, 30.0 + number + (method == "at"), data="drawn shapes", real=False, preset="smoke"))
+            write(
+                tmp_path,
+                f"{number}-{method}",
+                result(
+                    block,
+                    method,
+                    0,
+                    30.0 + number + (method == "at"),
+                    data="drawn shapes",
+                    real=False,
+                    preset="smoke",
+                ),
+            )
     report.report(tmp_path)
     text = (tmp_path / "report.md").read_text()
     assert "can't stand beside the paper's" in text and "| paper" not in text and "Spearman" not in text
@@ -159,7 +243,10 @@ def test_two_settings_are_never_mixed(tmp_path):
         changes = {} if epochs == 2 else {"epochs": 3, "recipe": asdict(Recipe(epochs=3))}
         run = result("G(4)", "scratch", 0, error) | changes
         if epochs == 3:
-            run["history"] = [run["history"][0], *[row | {"epoch": row["epoch"] + 1} for row in run["history"]]]
+            run["history"] = [
+                run["history"][0],
+                *[row | {"epoch": row["epoch"] + 1} for row in run["history"]],
+            ]
             run["best"] = run["best"] | {"epoch": 3}
         write(tmp_path, str(epochs), run)
     report.report(tmp_path)
@@ -170,8 +257,11 @@ def test_two_settings_are_never_mixed(tmp_path):
 
 def test_mistakes_are_one_line(tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    for arguments, words in (([str(tmp_path)], "holds no result.json"), ([str(tmp_path / "none")], "is no folder"),
-                             ([str(tmp_path / "file")], "is no folder")):
+    for arguments, words in (
+        ([str(tmp_path)], "holds no result.json"),
+        ([str(tmp_path / "none")], "is no folder"),
+        ([str(tmp_path / "file")], "is no folder"),
+    ):
         assert main(["report", *arguments]) == 2
         err = capsys.readouterr().err
         assert err.count("\n") == 1 and words in err and "Traceback" not in err

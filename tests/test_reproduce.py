@@ -1,4 +1,5 @@
 """The reproduction kit as a program: the smoke preset end to end, stopped, damaged, shared out, and on real images."""
+
 import json
 import os
 import shutil
@@ -13,11 +14,22 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from moonshine.paper import runner as kit
 from moonshine.cli.main import main
+from moonshine.paper import runner as kit
 
 PROGRAM = [sys.executable, "-m", "moonshine", "reproduce"]
-FEW = ["table2", "--preset", "smoke", "--rows", "10-0.5", "--methods", "scratch,at", "--seeds", "1", "--quiet"]
+FEW = [
+    "table2",
+    "--preset",
+    "smoke",
+    "--rows",
+    "10-0.5",
+    "--methods",
+    "scratch,at",
+    "--seeds",
+    "1",
+    "--quiet",
+]
 
 
 def program(*arguments):
@@ -30,10 +42,12 @@ def program(*arguments):
 @pytest.fixture
 def inside(capsys):
     """Run the command in this process, which has torch already: (status, standard output, standard error)."""
+
     def run(*arguments):
         capsys.readouterr()
         status = main(["reproduce", *map(str, arguments)])
         return status, *capsys.readouterr()
+
     return run
 
 
@@ -43,11 +57,18 @@ def result(folder: Path) -> dict:
 
 def history(folder: Path) -> list[dict]:
     """The history but for its times."""
-    return [{key: value for key, value in row.items() if key not in ("seconds", "images_per_second")} for row in result(folder)["history"]]
+    return [
+        {key: value for key, value in row.items() if key not in ("seconds", "images_per_second")}
+        for row in result(folder)["history"]
+    ]
 
 
 def contents(out: Path) -> dict:
-    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in sorted(out.rglob("*")) if path.is_file()}
+    return {
+        path: (path.stat().st_mtime_ns, path.read_bytes())
+        for path in sorted(out.rglob("*"))
+        if path.is_file()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -64,15 +85,30 @@ def test_smoke_end_to_end(whole, record_property):
     out, text, seconds = whole
     record_property("seconds_of_the_smoke_preset", round(seconds, 1))
     runs = kit.plan("table2", "smoke")
-    assert sorted(path.parent.name for path in out.glob("*/result.json")) == sorted(run.name for run in runs) and len(runs) == 19
+    assert (
+        sorted(path.parent.name for path in out.glob("*/result.json")) == sorted(run.name for run in runs)
+        and len(runs) == 19
+    )
     assert "drawn shapes, 512 training and 200 test images" in text and "19 are to be run, about" in text
     assert text.index("teacher-seed0: test error") < text.index("kd-seed0")
     for run in runs:
         found = result(out / run.name)
-        assert (found["network"], found["block"], found["method"], found["seed"]) == (run.network, run.block, run.method, run.seed)
-        assert found["teacher"] == run.teacher and found["real"] is False and len(found["history"]) == found["epochs"] == 3
+        assert (found["network"], found["block"], found["method"], found["seed"]) == (
+            run.network,
+            run.block,
+            run.method,
+            run.seed,
+        )
+        assert (
+            found["teacher"] == run.teacher
+            and found["real"] is False
+            and len(found["history"]) == found["epochs"] == 3
+        )
         assert found["command"].startswith("moonshine reproduce table2 --preset smoke")
-        assert set(found["history"][0]) & {"kd", "at"} == {"scratch": set(), "kd": {"kd"}, "at": {"at"}}[run.method]
+        assert (
+            set(found["history"][0]) & {"kd", "at"}
+            == {"scratch": set(), "kd": {"kd"}, "at": {"at"}}[run.method]
+        )
     assert len({json.dumps(history(out / run.name)) for run in runs}) == 19
 
 
@@ -84,11 +120,15 @@ def test_what_is_finished_is_not_touched(whole, inside):
     assert contents(out) == before
 
 
-@pytest.mark.parametrize("damage", [
-    lambda text: text[:len(text) // 2],
-    lambda text: text.replace('"test_error": ', '"test_error": 0', 1),
-    lambda text: "",
-], ids=["truncated", "edited", "empty"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: text.replace('"test_error": ', '"test_error": 0', 1),
+        lambda text: "",
+    ],
+    ids=["truncated", "edited", "empty"],
+)
 def test_a_damaged_result_is_told_and_made_again(whole, tmp_path, damage, inside):
     out = tmp_path / "out"
     runs = [run.name for run in kit.plan("table2", "smoke", rows="10-0.5", methods="scratch,at", seeds=1)]
@@ -110,16 +150,25 @@ def test_a_damaged_result_is_told_and_made_again(whole, tmp_path, damage, inside
 def test_stopped_and_started_again_it_is_the_uninterrupted_run(whole, tmp_path, number, status, inside):
     def listen():  # a program started in the background of a script ignores Ctrl-C, and so would ours
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     names = [run.name for run in kit.plan("table2", "smoke", rows="10-0.5", methods="scratch,at", seeds=1)]
-    running = subprocess.Popen([*PROGRAM, *FEW, "--out", str(tmp_path), "--save_every", "1"], preexec_fn=listen,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        [*PROGRAM, *FEW, "--out", str(tmp_path), "--save_every", "1"],
+        preexec_fn=listen,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     while not (tmp_path / names[2] / "network.pt").exists():
         assert running.poll() is None, running.communicate()
         time.sleep(0.01)
     running.send_signal(number)
     out, err = running.communicate(timeout=60)
     assert running.returncode == status and err == "", err
-    assert "stopped; the same command goes on from there" in out and not (tmp_path / names[2] / "result.json").exists()
+    assert (
+        "stopped; the same command goes on from there" in out
+        and not (tmp_path / names[2] / "result.json").exists()
+    )
     finished = {name: contents(tmp_path / name) for name in names[:2]}
     status, text, _ = inside(*FEW, "--out", tmp_path)
     assert status == 0 and "1 are to be run" in text and "moved to" not in text
@@ -150,10 +199,19 @@ def test_a_teacher_from_elsewhere_and_fewer_images(whole, tmp_path, inside):
     command = *FEW, "--teacher", path, "--images", "100", "--parallel", "2", "--out", tmp_path
     status, text, err = inside(*command)
     assert (status, err) == (0, "")
-    assert "drawn shapes, 100 training and 200 test images" in text and "teacher, trained elsewhere: WRN-10-1 S, test error" in text
-    scratch, at = (result(tmp_path / f"smoke-cifar10-WRN-10-0.5-S-{method}-seed0") for method in ("scratch", "at"))
+    assert (
+        "drawn shapes, 100 training and 200 test images" in text
+        and "teacher, trained elsewhere: WRN-10-1 S, test error" in text
+    )
+    scratch, at = (
+        result(tmp_path / f"smoke-cifar10-WRN-10-0.5-S-{method}-seed0") for method in ("scratch", "at")
+    )
     assert at["given"]["test_error"] == result(path.parent)["last"]["test_error"]
-    assert at["teacher"] == "network.pt" and "given" not in scratch and "teacher" not in " ".join(p.name for p in tmp_path.iterdir())
+    assert (
+        at["teacher"] == "network.pt"
+        and "given" not in scratch
+        and "teacher" not in " ".join(p.name for p in tmp_path.iterdir())
+    )
     before = contents(tmp_path)
     status, text, err = inside(*command)
     assert (status, err) == (0, "") and "2 runs in" in text and "; 0 are to be run" in text
@@ -162,8 +220,25 @@ def test_a_teacher_from_elsewhere_and_fewer_images(whole, tmp_path, inside):
 
 def test_parallel_processes_are_told_to_stop(tmp_path):
     """Two students that would train for long; both have begun."""
-    running = subprocess.Popen([*PROGRAM, *FEW, "--epochs", "5000", "--methods", "scratch", "--seeds", "2", "--out", str(tmp_path),
-                                "--parallel", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        [
+            *PROGRAM,
+            *FEW,
+            "--epochs",
+            "5000",
+            "--methods",
+            "scratch",
+            "--seeds",
+            "2",
+            "--out",
+            str(tmp_path),
+            "--parallel",
+            "2",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     while len(list(tmp_path.glob("*/network.pt"))) < 2:
         assert running.poll() is None, running.communicate()
         time.sleep(0.05)
@@ -172,22 +247,28 @@ def test_parallel_processes_are_told_to_stop(tmp_path):
     assert running.returncode == 0 and err == "" and "stopped; the same command goes on" in out
 
 
-@pytest.mark.parametrize("message, arguments", [
-    ("unknown table 'tabel2'; did you mean table2", ["tabel2"]),
-    ("unknown preset 'cup'; did you mean cpu", ["table2", "--preset", "cup"]),
-    ("unknown row 'G(N/7)'; did you mean G(N/", ["table2", "--rows", "G(N/7)"]),
-    ("unknown method 'kd-papers'; did you mean kd-paper", ["table2", "--methods", "kd-papers"]),
-    ("unknown dataset of this preset 'cifar1'", ["table2", "--dataset", "cifar1"]),
-    ("--shard '3/2' is no share", ["table2", "--shard", "3/2"]),
-    ("seeds is 0", ["table2", "--seeds", "0"]),
-    ("epochs is -1", ["table2", "--epochs", "-1"]),
-    ("--parallel is 0", ["table2", "--parallel", "0"]),
-    ("unknown amp 'fp8'", ["table2", "--amp", "fp8"]),
-    ("--download", ["table2", "--preset", "cpu", "--rows", "16-1", "--data_dir", "nowhere"]),
-    ("--teacher nowhere.pt: No such file", ["table2", "--preset", "smoke", "--teacher", "nowhere.pt"]),
-    ("is the teacher of all students", ["table2", "--preset", "smoke", "--teacher", "nowhere.pt", "--own_teachers"]),
-    ("--images is 55; it must be a multiple of 10", ["table2", "--preset", "smoke", "--images", "55"]),
-])
+@pytest.mark.parametrize(
+    "message, arguments",
+    [
+        ("unknown table 'tabel2'; did you mean table2", ["tabel2"]),
+        ("unknown preset 'cup'; did you mean cpu", ["table2", "--preset", "cup"]),
+        ("unknown row 'G(N/7)'; did you mean G(N/", ["table2", "--rows", "G(N/7)"]),
+        ("unknown method 'kd-papers'; did you mean kd-paper", ["table2", "--methods", "kd-papers"]),
+        ("unknown dataset of this preset 'cifar1'", ["table2", "--dataset", "cifar1"]),
+        ("--shard '3/2' is no share", ["table2", "--shard", "3/2"]),
+        ("seeds is 0", ["table2", "--seeds", "0"]),
+        ("epochs is -1", ["table2", "--epochs", "-1"]),
+        ("--parallel is 0", ["table2", "--parallel", "0"]),
+        ("unknown amp 'fp8'", ["table2", "--amp", "fp8"]),
+        ("--download", ["table2", "--preset", "cpu", "--rows", "16-1", "--data_dir", "nowhere"]),
+        ("--teacher nowhere.pt: No such file", ["table2", "--preset", "smoke", "--teacher", "nowhere.pt"]),
+        (
+            "is the teacher of all students",
+            ["table2", "--preset", "smoke", "--teacher", "nowhere.pt", "--own_teachers"],
+        ),
+        ("--images is 55; it must be a multiple of 10", ["table2", "--preset", "smoke", "--images", "55"]),
+    ],
+)
 def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys, message, arguments):
     monkeypatch.chdir(tmp_path)
     assert main(["reproduce", *arguments]) == 2
@@ -195,7 +276,9 @@ def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys, message, arguments
     assert err.count("\n") == 1 and message in err and not any(tmp_path.iterdir()), err
 
 
-@pytest.mark.parametrize("rows, students", [("ResNet-18-0.5", 1), pytest.param(None, 4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "rows, students", [("ResNet-18-0.5", 1), pytest.param(None, 4, marks=pytest.mark.slow)]
+)
 def test_table3_at_smoke_size_in_imagenets_layout(tmp_path, capsys, rows, students):
     """The runs of Table 3, of one student or all, on twelve colored squares."""
     for part, count in (("train", 4), ("val", 2)):
@@ -204,12 +287,27 @@ def test_table3_at_smoke_size_in_imagenets_layout(tmp_path, capsys, rows, studen
             folder.mkdir(parents=True)
             for i in range(count):
                 Image.new("RGB", (80, 70), (100 * number, 40 * i, 9)).save(folder / f"{i}.JPEG")
-    out, command = tmp_path / "out", ["reproduce", "table3", "--preset", "smoke", "--data_dir", str(tmp_path / "images"), "--workers", "0"]
+    out, command = (
+        tmp_path / "out",
+        [
+            "reproduce",
+            "table3",
+            "--preset",
+            "smoke",
+            "--data_dir",
+            str(tmp_path / "images"),
+            "--workers",
+            "0",
+        ],
+    )
     assert main([*command, "--out", str(out), "--quiet", *(["--rows", rows] if rows else [])]) == 0
     text = capsys.readouterr().out
     found = [result(path.parent) for path in out.glob("*/result.json")]
-    assert Counter((row["role"], row["method"]) for row in found) == {("teacher", "scratch"): 1, ("student", "scratch"): students,
-                                                                   ("student", "at"): students}
+    assert Counter((row["role"], row["method"]) for row in found) == {
+        ("teacher", "scratch"): 1,
+        ("student", "scratch"): students,
+        ("student", "at"): students,
+    }
     assert {row["data"] for row in found} == {"images (64 pixels), 8 training and 4 test images"}
     assert "ResNet-18-0.5" in text
 
@@ -220,7 +318,11 @@ def test_plans_of_tables_3_and_4_need_no_images(tmp_path, monkeypatch, capsys):
     assert "503,956" in capsys.readouterr().out
     assert main(["reproduce", "table3", "--rows", "ResNet-18"]) == 0
     text = capsys.readouterr().out
-    assert "100 epochs, batches of 256" in text and "140 GB" in text and "not run: table3 needs --data_dir" in text
+    assert (
+        "100 epochs, batches of 256" in text
+        and "140 GB" in text
+        and "not run: table3 needs --data_dir" in text
+    )
     assert text.count("  moonshine train imagenet") == 3 and not any(tmp_path.iterdir())
 
 
@@ -228,6 +330,7 @@ def test_plans_of_tables_3_and_4_need_no_images(tmp_path, monkeypatch, capsys):
 def real_images(tmp_path_factory):
     """The first images of each class of CIFAR-10 as image files."""
     from conftest import find_shared
+
     root, taken = tmp_path_factory.mktemp("images"), Counter()
     with tarfile.open(find_shared("data/cifar10-jpg.tar.xz")) as tar:
         for member in tar:
@@ -240,23 +343,62 @@ def real_images(tmp_path_factory):
 
 
 def test_the_cpu_preset_on_a_few_real_images(real_images, tmp_path, capsys):
-    command = ["reproduce", "table2", "--preset", "cpu", "--rows", "16-1", "--methods", "scratch,kd-paper,kd+at", "--epochs", "1",
-               "--data_dir", str(real_images), "--out", str(tmp_path)]
+    command = [
+        "reproduce",
+        "table2",
+        "--preset",
+        "cpu",
+        "--rows",
+        "16-1",
+        "--methods",
+        "scratch,kd-paper,kd+at",
+        "--epochs",
+        "1",
+        "--data_dir",
+        str(real_images),
+        "--out",
+        str(tmp_path),
+    ]
     assert main(command) == 0
     assert "CIFAR-10 (JPEG), 60 training and 30 test images" in capsys.readouterr().out
-    found = {row["method"]: row for row in (result(path.parent) for path in tmp_path.glob("*/result.json")) if row["role"] == "student"}
-    assert {name: (row["alpha"], row["beta"], row["convention"], row["real"]) for name, row in found.items()} == {
-        "scratch": (0, 0, "code", True), "kd-paper": (0.9, 0, "paper", True), "kd+at": (0.9, 1000, "code", True)}
+    found = {
+        row["method"]: row
+        for row in (result(path.parent) for path in tmp_path.glob("*/result.json"))
+        if row["role"] == "student"
+    }
+    assert {
+        name: (row["alpha"], row["beta"], row["convention"], row["real"]) for name, row in found.items()
+    } == {
+        "scratch": (0, 0, "code", True),
+        "kd-paper": (0.9, 0, "paper", True),
+        "kd+at": (0.9, 1000, "code", True),
+    }
     assert {"kd", "at"} <= set(found["kd+at"]["history"][0])
 
 
 def test_table3_on_photographs(tmp_path, capsys):
     from conftest import find_shared
+
     with tarfile.open(find_shared("data/photos.tar.xz")) as tar:
         tar.extractall(tmp_path / "photos", filter="data")
-    command = ["reproduce", "table3", "--preset", "smoke", "--rows", "G(4)", "--methods", "at", "--data_dir", str(tmp_path / "photos")]
+    command = [
+        "reproduce",
+        "table3",
+        "--preset",
+        "smoke",
+        "--rows",
+        "G(4)",
+        "--methods",
+        "at",
+        "--data_dir",
+        str(tmp_path / "photos"),
+    ]
     assert main([*command, "--out", str(tmp_path / "out"), "--quiet"]) == 0
     text = capsys.readouterr().out
     assert "photos (64 pixels), 155 training and 38 test images" in text
-    student, = (row for row in (result(path.parent) for path in (tmp_path / "out").glob("*/result.json")) if row["role"] == "student")
+    (student,) = (
+        row
+        for row in (result(path.parent) for path in (tmp_path / "out").glob("*/result.json"))
+        if row["role"] == "student"
+    )
     assert student["parameters"] < 8_177_832 and student["history"][0]["at"] > 0 and student["real"]

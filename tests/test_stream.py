@@ -1,4 +1,5 @@
 """Images streamed from files by worker processes: the same batches as without, and errors in one line."""
+
 import multiprocessing
 import os
 import pickle
@@ -14,8 +15,8 @@ from PIL import Image
 from moonshine.data.datasets import imagenet
 from moonshine.errors import InputError
 from moonshine.losses.terms import cross_entropy
-from moonshine.training.loop import Recipe, fit
 from moonshine.models.wide_resnet import wrn
+from moonshine.training.loop import Recipe, fit
 
 
 @pytest.fixture
@@ -49,7 +50,9 @@ def test_the_number_of_workers_changes_nothing(photos):
     after = torch.rand(1)
     assert equal(alone, shared)
     assert not equal(alone, epoch(imagenet(photos, 32, 0), 2))
-    assert after == torch.rand(1, generator=torch.Generator().manual_seed(5))  # the global generator was not touched
+    assert after == torch.rand(
+        1, generator=torch.Generator().manual_seed(5)
+    )  # the global generator was not touched
 
 
 def test_an_unreadable_image_in_a_worker_is_one_line(photos):
@@ -61,6 +64,7 @@ def test_an_unreadable_image_in_a_worker_is_one_line(photos):
 
 def test_what_goes_to_a_worker_can_be_pickled(photos):
     from moonshine.data.datasets import Decoder, _view
+
     data = imagenet(photos, 32)
     decoder = Decoder(data.train, _view(32, augment=True))
     batch = [(0, 7), (5, 8)]
@@ -71,9 +75,19 @@ def test_what_goes_to_a_worker_can_be_pickled(photos):
 def test_the_trainer_takes_a_stream(photos):
     def run(workers):
         torch.manual_seed(0)
-        return fit(wrn(10, 0.5, num_classes=2), imagenet(photos, 32, workers), cross_entropy(), Recipe(epochs=2, batch_size=4), quiet=True)
+        return fit(
+            wrn(10, 0.5, num_classes=2),
+            imagenet(photos, 32, workers),
+            cross_entropy(),
+            Recipe(epochs=2, batch_size=4),
+            quiet=True,
+        )
+
     times = ("seconds", "images_per_second")
-    alone, shared = ([{key: value for key, value in row.items() if key not in times} for row in run(workers)] for workers in (0, 2))
+    alone, shared = (
+        [{key: value for key, value in row.items() if key not in times} for row in run(workers)]
+        for workers in (0, 2)
+    )
     assert alone == shared and len(alone) == 2
 
 
@@ -96,8 +110,15 @@ def test_a_bug_ends_the_command_and_its_workers(photos):
     """Workers that don't listen to SIGTERM must not keep Python from ending when something is raised that nobody foresaw."""
     code = "from moonshine.training import loop; from moonshine.cli.main import main; loop.errors = lambda *arguments: 1 / 0; main()"
     words = "train imagenet teacher --network wrn --wrn_depth 10 --image_size 32 --batch_size 2 --device cpu --data_dir".split()
-    done = subprocess.run([sys.executable, "-c", code, *words, photos, "--checkpoint_dir", photos / "run"], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1 and done.stderr.rstrip().endswith("ZeroDivisionError: division by zero"), done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words, photos, "--checkpoint_dir", photos / "run"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1 and done.stderr.rstrip().endswith("ZeroDivisionError: division by zero"), (
+        done.stderr
+    )
 
 
 def test_classes_of_both_parts_must_agree(photos):

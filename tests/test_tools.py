@@ -1,4 +1,5 @@
 """The scripts in tools/, on tiny trees made for each test."""
+
 import ast
 import json
 import os
@@ -17,13 +18,19 @@ from notebook_tests import file_name, render_tests
 from notebooks import NotebookError, find_notebooks, split_directives
 from readme import linked_files, move_links, render_readme
 
-
 # Making notebooks
+
 
 def code(source, count=None, outputs=()):
     """A code cell."""
-    return dict(cell_type="code", id=f"id{abs(hash(source))}", metadata={}, source=source, execution_count=count,
-                outputs=list(outputs))
+    return dict(
+        cell_type="code",
+        id=f"id{abs(hash(source))}",
+        metadata={},
+        source=source,
+        execution_count=count,
+        outputs=list(outputs),
+    )
 
 
 def markdown(source):
@@ -71,6 +78,7 @@ def run_tests(text):
 
 # Directives
 
+
 def test_directives_are_read_only_above_the_code():
     directives, body = split_directives("#| pytest name\n#|slow\n# | eval: false\n\nx = 1\n#| hide\n")
     assert directives == {"pytest": "name", "slow": "", "eval": "false"}
@@ -79,10 +87,19 @@ def test_directives_are_read_only_above_the_code():
 
 # Notebook -> tests
 
+
 def test_marked_cells_become_tests(tmp_path):
-    text = tests_of(tmp_path, "#| pytest_setup\nimport math\n", "not_a_test = 1",
-                    "#| pytest first\nassert math.sqrt(4) == 2", "#| pytest second\nfor i in range(2):\n    assert i < 2")
-    assert text.splitlines()[0] == '"""Generated from nbs/a.ipynb by tools/export.py. Edit the notebook, not this file."""'
+    text = tests_of(
+        tmp_path,
+        "#| pytest_setup\nimport math\n",
+        "not_a_test = 1",
+        "#| pytest first\nassert math.sqrt(4) == 2",
+        "#| pytest second\nfor i in range(2):\n    assert i < 2",
+    )
+    assert (
+        text.splitlines()[0]
+        == '"""Generated from nbs/a.ipynb by tools/export.py. Edit the notebook, not this file."""'
+    )
     assert run_tests(text) == ["test_first", "test_second"]
     assert "not_a_test" not in text and "#|" not in text and "import pytest" not in text
 
@@ -118,7 +135,9 @@ y"
 def test_strings_over_several_lines_keep_their_text(tmp_path):
     expected = {}
     exec(STRINGS, expected)
-    checks = "".join(f"assert {name} == {expected[name]!r}\n" for name in ("text", "joined", "raw", "filled", "continued"))
+    checks = "".join(
+        f"assert {name} == {expected[name]!r}\n" for name in ("text", "joined", "raw", "filled", "continued")
+    )
     text = tests_of(tmp_path, "#| pytest strings\n" + STRINGS + checks)
     assert run_tests(text) == ["test_strings"]
     assert '    joined = ("a"\n              "b")' in text  # other lines are indented
@@ -145,18 +164,21 @@ def test_a_percent_sign_in_front_of_a_line_is_no_magic(tmp_path):
     assert run_tests(tests_of(tmp_path, "#| pytest a\nx = (7\n     % 4)\nassert x == 3")) == ["test_a"]
 
 
-@pytest.mark.parametrize("source, part", [
-    ("#| pytest a\nx = (", "not Python"),
-    ("#| pytest a\n# nothing", "needs code"),
-    ("#| pytest a\nfrom math import *", "can't stand inside a function"),
-    ("#| pytest a b\nx = 1", "needs a name"),
-    ("#| pytest\nx = 1", "needs a name"),
-    ("#| pytest test_a\nx = 1", "needs a name"),
-    ("#| pytest a\n#| pytest_setup\nx = 1", "choose one"),
-    ("#| export\n#| pytest a\nx = 1", "split it"),
-    ("x = 1\n#| pytest a\ny = 1", "before the first line"),
-    ("#| pytest_setup\nx = 1", "no `#| pytest NAME` cell"),
-])
+@pytest.mark.parametrize(
+    "source, part",
+    [
+        ("#| pytest a\nx = (", "not Python"),
+        ("#| pytest a\n# nothing", "needs code"),
+        ("#| pytest a\nfrom math import *", "can't stand inside a function"),
+        ("#| pytest a b\nx = 1", "needs a name"),
+        ("#| pytest\nx = 1", "needs a name"),
+        ("#| pytest test_a\nx = 1", "needs a name"),
+        ("#| pytest a\n#| pytest_setup\nx = 1", "choose one"),
+        ("#| export\n#| pytest a\nx = 1", "split it"),
+        ("x = 1\n#| pytest a\ny = 1", "before the first line"),
+        ("#| pytest_setup\nx = 1", "no `#| pytest NAME` cell"),
+    ],
+)
 def test_cells_that_make_no_test_are_refused(tmp_path, source, part):
     assert part in refused(tmp_path, source)
 
@@ -173,15 +195,27 @@ def test_the_folder_is_part_of_the_file_name():
 
 # README
 
+
 def test_links_are_seen_from_the_root():
-    moved = move_links('[a](01_a.ipynb#b) ![p](images/p.png "P") <img src="images/p.png"> [up](../LICENSE)\n[r]: course/x.ipynb')
-    assert moved == ('[a](nbs/01_a.ipynb#b) ![p](nbs/images/p.png "P") <img src="nbs/images/p.png"> [up](LICENSE)\n'
-                     '[r]: nbs/course/x.ipynb')
-    assert linked_files(moved) == ["nbs/01_a.ipynb", "nbs/images/p.png", "nbs/images/p.png", "LICENSE",
-                                   "nbs/course/x.ipynb"]
+    moved = move_links(
+        '[a](01_a.ipynb#b) ![p](images/p.png "P") <img src="images/p.png"> [up](../LICENSE)\n[r]: course/x.ipynb'
+    )
+    assert moved == (
+        '[a](nbs/01_a.ipynb#b) ![p](nbs/images/p.png "P") <img src="nbs/images/p.png"> [up](LICENSE)\n'
+        "[r]: nbs/course/x.ipynb"
+    )
+    assert linked_files(moved) == [
+        "nbs/01_a.ipynb",
+        "nbs/images/p.png",
+        "nbs/images/p.png",
+        "LICENSE",
+        "nbs/course/x.ipynb",
+    ]
 
 
-@pytest.mark.parametrize("text", ["[a](https://a.org/b)", "[a](#part)", "`[a](b)`", "```\n[a](b)\n```", "[m](mailto:a@b.c)"])
+@pytest.mark.parametrize(
+    "text", ["[a](https://a.org/b)", "[a](#part)", "`[a](b)`", "```\n[a](b)\n```", "[m](mailto:a@b.c)"]
+)
 def test_other_links_and_code_stay(text):
     assert move_links(text) == text
     assert linked_files(text) == []
@@ -189,19 +223,32 @@ def test_other_links_and_code_stay(text):
 
 def test_readme_holds_text_code_and_printed_output(tmp_path):
     value = dict(output_type="execute_result", data={"text/plain": "3"}, metadata={}, execution_count=1)
-    index = write(tmp_path / "index.ipynb", markdown("# Title\n\n> line"), code("#| hide\nsecret = 1"),
-                  code("#| eval: true\nprint('hello')\n1 + 2", 1, [stream("hel"), stream("lo\n"), value]))
+    index = write(
+        tmp_path / "index.ipynb",
+        markdown("# Title\n\n> line"),
+        code("#| hide\nsecret = 1"),
+        code("#| eval: true\nprint('hello')\n1 + 2", 1, [stream("hel"), stream("lo\n"), value]),
+    )
     blocks = render_readme(index).split("\n\n")
-    assert blocks[1:] == ["# Title", "> line", "```python\nprint('hello')\n1 + 2\n```", "```\nhello\n```", "```\n3\n```\n"]
+    assert blocks[1:] == [
+        "# Title",
+        "> line",
+        "```python\nprint('hello')\n1 + 2\n```",
+        "```\nhello\n```",
+        "```\n3\n```\n",
+    ]
 
 
 def test_readme_refuses_images_in_outputs(tmp_path):
-    image = dict(output_type="display_data", data={"image/png": "AAAA", "text/plain": "<Figure>"}, metadata={})
+    image = dict(
+        output_type="display_data", data={"image/png": "AAAA", "text/plain": "<Figure>"}, metadata={}
+    )
     with pytest.raises(NotebookError, match="save it as a file"):
         render_readme(write(tmp_path / "index.ipynb", code("plot()", 1, [image])))
 
 
 # What a notebook must look like
+
 
 def problems_of(tmp_path, *cells):
     """The problems of a notebook with these cells, as one text."""
@@ -209,12 +256,20 @@ def problems_of(tmp_path, *cells):
 
 
 def test_a_notebook_run_from_top_to_bottom_is_fit(tmp_path):
-    cells = [code("x = 1", 1), markdown("text"), code("#| slow\nx"), code(""), code("#| eval: false\ny"),
-             code("print(x)", 2, [stream("see https://a.org/home/b and ./tmp/x")])]
+    cells = [
+        code("x = 1", 1),
+        markdown("text"),
+        code("#| slow\nx"),
+        code(""),
+        code("#| eval: false\ny"),
+        code("print(x)", 2, [stream("see https://a.org/home/b and ./tmp/x")]),
+    ]
     assert problems_of(tmp_path, *cells) == ""
 
 
-@pytest.mark.parametrize("counts, part", [((1, None), "cell 2 was not run"), ((2, 1), "top to bottom"), ((1, 3), "top to bottom")])
+@pytest.mark.parametrize(
+    "counts, part", [((1, None), "cell 2 was not run"), ((2, 1), "top to bottom"), ((1, 3), "top to bottom")]
+)
 def test_cells_must_have_run_in_order(tmp_path, counts, part):
     assert part in problems_of(tmp_path, *[code(f"x = {i}", count) for i, count in enumerate(counts)])
 
@@ -232,7 +287,9 @@ def test_machine_paths_are_found(tmp_path, folder):
 
 def test_images_hold_no_paths(tmp_path):
     data = {"image/png": "A/tmp/A", "text/html": "<img src='data:image/png;base64,+/tmp/A='>"}
-    assert problems_of(tmp_path, code("x", 1, [dict(output_type="display_data", data=data, metadata={})])) == ""
+    assert (
+        problems_of(tmp_path, code("x", 1, [dict(output_type="display_data", data=data, metadata={})])) == ""
+    )
 
 
 def test_large_notebooks_are_found(tmp_path):
@@ -240,6 +297,7 @@ def test_large_notebooks_are_found(tmp_path):
 
 
 # The commands, on a tree of their own
+
 
 @pytest.fixture(scope="module")
 def made_tree(tmp_path_factory):
@@ -251,9 +309,16 @@ def made_tree(tmp_path_factory):
     shutil.copy(ROOT / "tests" / "conftest.py", root / "tests")
     shutil.copy(ROOT / "settings.ini", root)
     shutil.copy(ROOT / "moonshine" / "__init__.py", root / "moonshine")
-    write(root / "nbs" / "index.ipynb", markdown("# moonshine"), code("print('hello')", 1, [stream("hello\n")]))
-    write(root / "nbs" / "01_one.ipynb", markdown("# One\n\n> The number one"), code("#| default_exp one", None),
-          code("#| export\ndef one():\n    return 1", 1), code("#| pytest is_one\nassert one() == 1", 2))
+    write(
+        root / "nbs" / "index.ipynb", markdown("# moonshine"), code("print('hello')", 1, [stream("hello\n")])
+    )
+    write(
+        root / "nbs" / "01_one.ipynb",
+        markdown("# One\n\n> The number one"),
+        code("#| default_exp one", None),
+        code("#| export\ndef one():\n    return 1", 1),
+        code("#| pytest is_one\nassert one() == 1", 2),
+    )
     assert run_tool(root, "export.py") == (0, "")
     return root
 
@@ -269,8 +334,15 @@ def run_tool(root, name, *options):
     env = {**os.environ, "PYTHONPATH": str(root)}
     for name_of_worker in [key for key in env if key.startswith("PYTEST_")]:
         del env[name_of_worker]
-    done = subprocess.run([sys.executable, root / "tools" / name, *options], cwd=root, env=env, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        [sys.executable, root / "tools" / name, *options],
+        cwd=root,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+    )
     return done.returncode, done.stdout
 
 
@@ -278,14 +350,25 @@ def test_export_writes_everything_and_is_stable(tree):
     assert "def one()" in (tree / "moonshine" / "one.py").read_text()
     assert "def test_is_one()" in (tree / "tests" / "test_nb_01_one.py").read_text()
     assert "# moonshine" in (tree / "README.md").read_text()
-    assert (tree / "moonshine" / "__init__.py").read_text() == (ROOT / "moonshine" / "__init__.py").read_text()
+    assert (tree / "moonshine" / "__init__.py").read_text() == (
+        ROOT / "moonshine" / "__init__.py"
+    ).read_text()
     assert not (tree / "pyproject.toml").exists()
-    assert [cell["execution_count"] for cell in json.loads((tree / "nbs" / "index.ipynb").read_text())["cells"][1:]] == [1]
+    assert [
+        cell["execution_count"]
+        for cell in json.loads((tree / "nbs" / "index.ipynb").read_text())["cells"][1:]
+    ] == [1]
     assert run_tool(tree, "export.py", "--check") == (0, "All in step: 2 notebooks.\n")
 
 
 def test_check_names_each_file_out_of_step(tree):
-    names = ["README.md", "moonshine/__init__.py", "moonshine/_modidx.py", "moonshine/one.py", "tests/test_nb_01_one.py"]
+    names = [
+        "README.md",
+        "moonshine/__init__.py",
+        "moonshine/_modidx.py",
+        "moonshine/one.py",
+        "tests/test_nb_01_one.py",
+    ]
     changed = {}
     for name in names:
         changed[name] = (tree / name).read_text().replace("0.1.0", "0.0.9") + "# by hand\n"
@@ -307,7 +390,9 @@ def test_files_of_a_removed_notebook_go(tree):
     status, text = run_tool(tree, "export.py", "--check")
     assert status == 1 and "moonshine/one.py" in text and "tests/test_nb_01_one.py" in text
     assert run_tool(tree, "export.py")[0] == 0
-    assert not (tree / "moonshine" / "one.py").exists() and not (tree / "tests" / "test_nb_01_one.py").exists()
+    assert (
+        not (tree / "moonshine" / "one.py").exists() and not (tree / "tests" / "test_nb_01_one.py").exists()
+    )
 
 
 def test_check_names_a_link_to_nowhere(tree):
@@ -321,7 +406,9 @@ def test_errors_of_an_export_are_one_line(tree):
     write(tree / "nbs" / "02_two.ipynb", code("#| pytest a\n!ls", 1))
     for options in [(), ("--check",)]:
         status, text = run_tool(tree, "export.py", *options)
-        assert status == 1 and text.splitlines()[0].startswith("nbs/02_two.ipynb, cell 1: a test can't use magics")
+        assert status == 1 and text.splitlines()[0].startswith(
+            "nbs/02_two.ipynb, cell 1: a test can't use magics"
+        )
 
 
 def last_line(text):
@@ -373,7 +460,9 @@ def test_every_ending_but_the_last_line_is_a_failure(tree):
 
 def test_pytest_failures_crashes_and_missing_tests_count(tree):
     failing = tree / "tests" / "test_more.py"
-    failing.write_text("import os\ndef test_wrong():\n    assert 1 == 2\ndef test_crash():\n    os._exit(0)\n")
+    failing.write_text(
+        "import os\ndef test_wrong():\n    assert 1 == 2\ndef test_crash():\n    os._exit(0)\n"
+    )
     status, text = run_tool(tree, "test.py", "--pytest-only")
     assert (status, last_line(text)) == (1, "1 passed, 2 failed"), text
     assert "assert 1 == 2" in text

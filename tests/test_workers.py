@@ -1,4 +1,5 @@
 """One run by several processes, on the CPU: what they see, what comes out, what is left when one is killed. `ranks.py` starts them."""
+
 import json
 import os
 import signal
@@ -11,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from moonshine.training import checkpoints as checkpoint
-from moonshine.data import datasets
 from moonshine.cli.main import main as moonshine
+from moonshine.data import datasets
+from moonshine.training import checkpoints as checkpoint
 
 RANKS = Path(__file__).with_name("ranks.py")
 IMAGES, BATCH = 50, 16
@@ -27,8 +28,12 @@ def found(tmp_path_factory):
         for name in ("cat", "dog"):
             (root / part / name).mkdir(parents=True)
             for i in range(count):
-                Image.fromarray(random.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(root / part / name / f"{i}.png")
-    done = subprocess.run([sys.executable, RANKS, root], cwd=RANKS.parent, capture_output=True, text=True, timeout=300)
+                Image.fromarray(random.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(
+                    root / part / name / f"{i}.png"
+                )
+    done = subprocess.run(
+        [sys.executable, RANKS, root], cwd=RANKS.parent, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1].removeprefix("found "))
 
@@ -60,7 +65,7 @@ def test_each_process_sees_its_share_of_the_batches_that_one_would_see(found):
     (alone,), *others = found["wrap_ddp"]
     assert [len(step) for step in alone["seen"]] == 2 * [16, 16, 16, 2]
     for epoch in range(2):
-        assert sorted(sum(alone["seen"][4 * epoch:4 * epoch + 4], [])) == list(range(IMAGES))
+        assert sorted(sum(alone["seen"][4 * epoch : 4 * epoch + 4], [])) == list(range(IMAGES))
     for answers in others:
         for *steps, whole in zip(*(answer["seen"] for answer in answers), alone["seen"], strict=True):
             assert of_all(steps, whole) == sorted(whole)
@@ -78,12 +83,21 @@ def test_weights_and_history_are_those_of_one_process(found):
 @pytest.mark.parametrize("name, before, after", [("stopped_2_1", 2, 1), ("stopped_1_3", 1, 3)])
 def test_a_stopped_run_goes_on_with_another_number_of_processes(found, name, before, after):
     case = found[name]
-    assert all(answer["stopped"] for answer in case["first"]) and not any(answer["stopped"] for answer in case["second"])
-    assert (len(case["first"]), len(case["second"]), case["parts"]["processes"]) == (before, after, [before, after])
+    assert all(answer["stopped"] for answer in case["first"]) and not any(
+        answer["stopped"] for answer in case["second"]
+    )
+    assert (len(case["first"]), len(case["second"]), case["parts"]["processes"]) == (
+        before,
+        after,
+        [before, after],
+    )
     check_close(case["parts"], case["whole"])
     assert case["left"] == ["T.before.pt", "T.jsonl", "T.pt"]
-    steps = [set().union(*step)
-             for part in ("first", "second") for step in zip(*(answer["seen"] for answer in case[part]))]
+    steps = [
+        set().union(*step)
+        for part in ("first", "second")
+        for step in zip(*(answer["seen"] for answer in case[part]))
+    ]
     assert [len(step) for step in steps] == 2 * [16, 16, 16, 2]
     assert set().union(*steps[:4]) == set().union(*steps[4:]) == set(range(IMAGES))
 
@@ -91,7 +105,9 @@ def test_a_stopped_run_goes_on_with_another_number_of_processes(found, name, bef
 def test_with_as_many_processes_it_goes_on_bit_for_bit(found):
     """With batch norm, whose statistics depend on the shares."""
     case = found["stopped_2_2"]
-    assert case["parts"]["history"] == case["whole"]["history"] and case["parts"]["net"] == case["whole"]["net"]
+    assert (
+        case["parts"]["history"] == case["whole"]["history"] and case["parts"]["net"] == case["whole"]["net"]
+    )
     assert "net.1.running_mean" in case["whole"]["net"] and len(case["first"][0]["seen"]) == 3
 
 
@@ -114,7 +130,10 @@ def test_a_signal_to_one_process_stops_all_after_the_same_step(found):
 
 
 def test_all_processes_are_refused_in_the_same_words(found):
-    for what, words in (("spoiled", "the loss is nan in epoch 1, after 32 images"), ("taken", "is being trained by process")):
+    for what, words in (
+        ("spoiled", "the loss is nan in epoch 1, after 32 images"),
+        ("taken", "is being trained by process"),
+    ):
         statuses, (one, other) = found["refused"][what]
         assert statuses == [2, 2] and one == other and words in one
 
@@ -145,8 +164,13 @@ def torchrun(folder, *flags):
     job = folder / "job.py"
     job.write_text(JOB)
     launcher = "-m torch.distributed.run --standalone --nproc-per-node 2".split()
-    return subprocess.Popen([sys.executable, *launcher, job, *WORDS, folder, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    return subprocess.Popen(
+        [sys.executable, *launcher, job, *WORDS, folder, *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
 
 
 def processes_of(parent) -> list[int]:
@@ -170,7 +194,9 @@ def test_torchrun_trains_is_killed_and_one_process_goes_on(tmp_path, monkeypatch
 
     few = datasets.shapes(train=64, test=33)
     monkeypatch.setitem(datasets.DATASETS, "shapes", lambda *arguments: few)
-    assert moonshine([*WORDS, str(tmp_path), "--resume", "--epochs", str(done + 2), "--epoch_step", "[]"]) == 0
+    assert (
+        moonshine([*WORDS, str(tmp_path), "--resume", "--epochs", str(done + 2), "--epoch_step", "[]"]) == 0
+    )
     history = [json.loads(line) for line in (tmp_path / "T.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in history] == list(range(1, done + 3))
     assert [entry["processes"] for entry in checkpoint.describe(tmp_path / "T.pt")["starts"]] == [2, 1]

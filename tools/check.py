@@ -1,4 +1,5 @@
 """What a committed notebook must look like, beside being in step with what is made from it."""
+
 import re
 from pathlib import Path
 
@@ -13,8 +14,11 @@ NOT_RUN = {"slow", "cuda"}  # flags of cells that may be stored without having r
 def output_text(output: dict) -> str:
     """Join all the text of a stored output; images are left out."""
     texts = [output.get("text", "")]
-    texts += [data for kind, data in output.get("data", {}).items()
-              if kind.startswith("text/") or kind == "image/svg+xml"]
+    texts += [
+        data
+        for kind, data in output.get("data", {}).items()
+        if kind.startswith("text/") or kind == "image/svg+xml"
+    ]
     return BASE64.sub("", "\n".join(map(text_of, texts)))
 
 
@@ -41,10 +45,14 @@ def output_problems(cell: CodeCell) -> list[str]:
     problems = []
     for output in cell.raw.get("outputs", []):
         if output["output_type"] == "error":
-            problems.append(f"cell {cell.number} stores an error ({output.get('ename', '')}): mend it and run again")
+            problems.append(
+                f"cell {cell.number} stores an error ({output.get('ename', '')}): mend it and run again"
+            )
         path = MACHINE_PATH.search(output_text(output))
         if path:
-            problems.append(f"cell {cell.number} prints a path of this machine ({path[0]}): print a relative one")
+            problems.append(
+                f"cell {cell.number} prints a path of this machine ({path[0]}): print a relative one"
+            )
     return problems
 
 

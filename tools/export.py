@@ -1,8 +1,9 @@
 """Bring everything that is made from the notebooks in step with them.
 
-    python tools/export.py            clean the notebooks, then write moonshine/, tests/test_nb_*.py and README.md
-    python tools/export.py --check    change nothing; exit 1 and name each file that is out of step or unfit to commit
+python tools/export.py            clean the notebooks, then write moonshine/, tests/test_nb_*.py and README.md
+python tools/export.py --check    change nothing; exit 1 and name each file that is out of step or unfit to commit
 """
+
 import argparse
 import os
 import shutil
@@ -96,8 +97,11 @@ def copy_tree(root: Path, to: Path) -> None:
 def files_under(root: Path) -> dict[str, bytes]:
     """Read every file that `copy_tree` takes, by its path from `root`."""
     paths = (p for name in MADE for p in [root / name, *(root / name).rglob("*")])
-    return {p.relative_to(root).as_posix(): p.read_bytes() for p in paths
-            if p.is_file() and "__pycache__" not in p.parts}
+    return {
+        p.relative_to(root).as_posix(): p.read_bytes()
+        for p in paths
+        if p.is_file() and "__pycache__" not in p.parts
+    }
 
 
 def out_of_step(root: Path) -> list[str]:
@@ -120,8 +124,11 @@ def missing_links(root: Path) -> list[str]:
     readme = root / "README.md"
     if not readme.exists():
         return ["README.md: missing: write nbs/index.ipynb and run `python tools/export.py`"]
-    return [f"README.md: links to {name}, which isn't there: mend the link in nbs/index.ipynb"
-            for name in linked_files(readme.read_text(encoding="utf-8")) if not (root / name).exists()]
+    return [
+        f"README.md: links to {name}, which isn't there: mend the link in nbs/index.ipynb"
+        for name in linked_files(readme.read_text(encoding="utf-8"))
+        if not (root / name).exists()
+    ]
 
 
 def check(root: Path) -> list[str]:
@@ -134,8 +141,12 @@ def check(root: Path) -> list[str]:
 
 def main() -> None:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="change nothing; fail if anything is out of step")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; fail if anything is out of step"
+    )
     parser.add_argument("--root", type=Path, default=ROOT, help="the tree to work on (default: this one)")
     args = parser.parse_args()
     root = args.root.resolve()

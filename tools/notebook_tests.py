@@ -9,6 +9,7 @@ In a notebook, the lines at the top of a code cell say what becomes of it here:
 
 nbdev knows nothing of the first two and runs such a cell like any other.
 """
+
 import ast
 import io
 import re
@@ -18,12 +19,12 @@ from pathlib import Path
 from notebooks import CodeCell, NotebookError, code_cells, default_module, read_notebook
 
 FLAGS = ("slow", "cuda")  # as tst_flags in settings.ini
-MARK = "Generated from"   # how the head of a generated file begins
+MARK = "Generated from"  # how the head of a generated file begins
 
 
 def file_name(
     notebook: Path,  # path of the notebook
-    nbs: Path,       # the folder of the notebooks
+    nbs: Path,  # the folder of the notebooks
 ) -> str:  # "test_nb_01_blocks.py"; the folders in between are part of the name
     """Name the test file of a notebook."""
     parts = notebook.relative_to(nbs).with_suffix("").parts
@@ -48,8 +49,10 @@ def indent(source: str) -> str:
     """Move code four spaces to the right; the lines of a multi-line string stay where they are."""
     inside = lines_inside_strings(source)
     lines = source.splitlines()
-    return "\n".join(line if number in inside or not line.strip() else "    " + line
-                     for number, line in enumerate(lines, 1))
+    return "\n".join(
+        line if number in inside or not line.strip() else "    " + line
+        for number, line in enumerate(lines, 1)
+    )
 
 
 def parse(cell: CodeCell, where: str) -> ast.Module:
@@ -58,13 +61,15 @@ def parse(cell: CodeCell, where: str) -> ast.Module:
         return ast.parse(cell.body)
     except SyntaxError as error:
         if re.search(r"^\s*[%!]|=\s*[%!]", cell.body, re.MULTILINE):
-            raise NotebookError(f"{where}: a test can't use magics (%) or shell lines (!): write it in Python") from None
+            raise NotebookError(
+                f"{where}: a test can't use magics (%) or shell lines (!): write it in Python"
+            ) from None
         raise NotebookError(f"{where}: not Python ({error.msg}, line {error.lineno} of its code)") from None
 
 
 def as_function(
     cell: CodeCell,
-    name: str,   # of the test, without `test_`
+    name: str,  # of the test, without `test_`
     where: str,  # the cell in words, for errors
 ) -> str:
     """Write the cell as a test function, and make sure that it is still the same code."""
@@ -97,14 +102,16 @@ def check_directives(cell: CodeCell, where: str) -> None:
 def check_name(name: str, taken: set, where: str) -> None:
     """Refuse a name that makes no function, or makes one twice."""
     if not name.isidentifier() or name.startswith("test_"):
-        raise NotebookError(f"{where}: `#| pytest {name}` needs a name such as costs_of_a_block (without test_)")
+        raise NotebookError(
+            f"{where}: `#| pytest {name}` needs a name such as costs_of_a_block (without test_)"
+        )
     if name in taken:
         raise NotebookError(f"{where}: the name {name} is taken by an earlier cell: choose another")
 
 
 def render_tests(
-    path: Path,      # of the notebook
-    shown: str,      # the path as errors and the file's head print it: "nbs/01_blocks.ipynb"
+    path: Path,  # of the notebook
+    shown: str,  # the path as errors and the file's head print it: "nbs/01_blocks.ipynb"
     package: str = "moonshine",
 ) -> str | None:  # the text of the test file; None if no cell is marked
     """Write the pytest file of one notebook."""
@@ -122,7 +129,9 @@ def render_tests(
             tests[name] = as_function(cell, name, where)
     if not tests:
         if setup:
-            raise NotebookError(f"{shown}: has a pytest_setup cell but no `#| pytest NAME` cell: add one or take it away")
+            raise NotebookError(
+                f"{shown}: has a pytest_setup cell but no `#| pytest NAME` cell: add one or take it away"
+            )
         return None
     return "\n\n".join([head(notebook, shown, package, tests), *setup, *tests.values()])
 

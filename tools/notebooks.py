@@ -1,4 +1,5 @@
 """Finding and reading notebooks: what the other scripts share."""
+
 import json
 import re
 from dataclasses import dataclass, field
@@ -16,10 +17,11 @@ class NotebookError(Exception):
 @dataclass
 class CodeCell:
     """A code cell, its directives taken apart from its code."""
-    number: int            # its place among all cells of the notebook, from 1
-    source: str            # all its text
-    directives: dict       # {"pytest": "NAME", "slow": ""}: the first word of each `#|` line, and what follows
-    body: str              # the text without the directive lines
+
+    number: int  # its place among all cells of the notebook, from 1
+    source: str  # all its text
+    directives: dict  # {"pytest": "NAME", "slow": ""}: the first word of each `#|` line, and what follows
+    body: str  # the text without the directive lines
     raw: dict = field(repr=False)  # the cell as the file has it: outputs, execution_count, ...
 
 

@@ -1,4 +1,5 @@
 """Make README.md from nbs/index.ipynb."""
+
 import posixpath
 import re
 from pathlib import Path
@@ -8,7 +9,9 @@ from notebooks import NotebookError, code_cells, read_notebook, text_of
 HEAD = "<!-- Made from nbs/index.ipynb by tools/export.py. Edit the notebook, not this file. -->\n"
 FENCE = re.compile(r"^\s*(```|~~~)")
 CODE = re.compile(r"(`+[^`]+`+)")  # code within a line
-LINK = re.compile(r"(\]\(\s*|\b(?:src|href)=[\"']|^\s*\[[^\]]+\]:\s*)([^\s)\"'>]+)")  # before the address, the address
+LINK = re.compile(
+    r"(\]\(\s*|\b(?:src|href)=[\"']|^\s*\[[^\]]+\]:\s*)([^\s)\"'>]+)"
+)  # before the address, the address
 ELSEWHERE = re.compile(r"^([a-z][a-z0-9+.-]*:|//|#|/)", re.IGNORECASE)  # not a file of the tree
 HIDDEN = {"hide", "default_exp", "export", "exporti", "exports"}  # cells that the README leaves out
 
@@ -42,8 +45,11 @@ def linked_files(markdown: str) -> list[str]:
         if FENCE.match(line):
             in_code = not in_code
         elif not in_code:
-            files += [match[2].split("#")[0] for match in LINK.finditer(CODE.sub("", line))
-                      if not ELSEWHERE.match(match[2])]
+            files += [
+                match[2].split("#")[0]
+                for match in LINK.finditer(CODE.sub("", line))
+                if not ELSEWHERE.match(match[2])
+            ]
     return files
 
 
@@ -68,8 +74,10 @@ def render_output(output: dict, where: str) -> str:
         return fenced(text_of(output["text"]))
     data = output.get("data", {})
     if any(kind.startswith("image/") for kind in data):
-        raise NotebookError(f"{where}: the README can't hold a image from an output: "
-                            "save it as a file and show it from a markdown cell")
+        raise NotebookError(
+            f"{where}: the README can't hold a image from an output: "
+            "save it as a file and show it from a markdown cell"
+        )
     if "text/markdown" in data:
         return move_links(text_of(data["text/markdown"])).strip()
     return fenced(text_of(data["text/plain"])) if "text/plain" in data else ""

@@ -5,6 +5,7 @@
 The words after the notebook are flags of cells to run that are left out otherwise.
 Ends with status 0 and the line RAN only if the notebook was run to its end without an error.
 """
+
 import os
 import sys
 from pathlib import Path
@@ -14,8 +15,8 @@ RAN = "the notebook ran to its end"  # the last line; without it a process that 
 
 
 def run_notebook(
-    path: Path,         # of the notebook, absolute
-    flags: list[str],   # flags of cells to run all the same
+    path: Path,  # of the notebook, absolute
+    flags: list[str],  # flags of cells to run all the same
 ) -> None:
     """Run a notebook from its folder, as nbdev_test does; exit with 1 at an error, which nbdev prints."""
     from nbdev.config import get_config

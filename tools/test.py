@@ -7,6 +7,7 @@
 
 A notebook counts as one test. The exit status is 0 only if nothing failed.
 """
+
 import argparse
 import os
 import subprocess
@@ -22,12 +23,13 @@ from notebooks import ROOT, find_notebooks
 from run_notebook import RAN
 
 NOTEBOOK_LIMIT = 1800  # seconds; a notebook that takes longer hangs
-MOST_WORKERS = 8       # each may hold a copy of torch in memory
+MOST_WORKERS = 8  # each may hold a copy of torch in memory
 
 
 @dataclass
 class Counts:
     """How many tests ended how."""
+
     passed: int = 0
     failed: int = 0
     skipped: int = 0
@@ -60,8 +62,14 @@ def test_notebook(
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
         command = [sys.executable, ROOT / "tools" / "run_notebook.py", path, *flags]
         try:
-            status = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                                    env=one_thread_each(), timeout=NOTEBOOK_LIMIT).returncode
+            status = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=one_thread_each(),
+                timeout=NOTEBOOK_LIMIT,
+            ).returncode
         except subprocess.TimeoutExpired:
             status = f"none after {NOTEBOOK_LIMIT} s"
         output.seek(0)
@@ -90,7 +98,9 @@ def read_counts(report: Path) -> Counts:
     suites = ElementTree.parse(report).getroot().iter("testsuite")
     total = Counts()
     for suite in suites:
-        tests, failures, errors, skipped = (int(suite.get(k)) for k in ("tests", "failures", "errors", "skipped"))
+        tests, failures, errors, skipped = (
+            int(suite.get(k)) for k in ("tests", "failures", "errors", "skipped")
+        )
         total += Counts(tests - failures - errors - skipped, failures + errors, skipped)
     return total
 
@@ -105,13 +115,21 @@ def test_package(flags: list[str]) -> Counts:
 
 
 def run_pytest(
-    what: list[str],   # paths and options
+    what: list[str],  # paths and options
     flags: list[str],
 ) -> Counts:
     """Run pytest once and count."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-q", *what, f"--junitxml={report}", *(f"--{flag}" for flag in flags)]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            *what,
+            f"--junitxml={report}",
+            *(f"--{flag}" for flag in flags),
+        ]
         status = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, env=one_thread_each()).returncode
         counts = read_counts(report) if report.exists() else Counts()
     if status and not counts.failed:  # it stopped before its end, or found no test
@@ -122,7 +140,9 @@ def run_pytest(
 
 def main() -> None:
     """Read the command line, run what it asks for, and print the closing line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--slow", action="store_true", help="run what is marked slow, too")
     parser.add_argument("--cuda", action="store_true", help="run what needs a GPU, too")
     part = parser.add_mutually_exclusive_group()

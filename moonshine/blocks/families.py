@@ -9,7 +9,8 @@ __all__ = ['FAMILIES', 'BLOCKTYPES', 'PAPER_BLOCKTYPE', 'NOTATION', 'RELEASED', 
            'user_layout', 'residual', 'initialize']
 
 # %% ../../nbs/core/03_blocks.ipynb #00000002
-import math, re
+import math
+import re
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,33 +20,35 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..errors import InputError
 from .structured import ACDC, ChannelsAsDepth
+from ..errors import InputError
 
 # %% ../../nbs/core/03_blocks.ipynb #0000000a
 FAMILIES = ("full", "separable", "bottleneck", "depth", "acdc", "module")
-BLOCKTYPES = {"Basic": 2, "Bottle": 1, "Old": 2}   # layout -> how many (cheap) convolutions it holds
+BLOCKTYPES = {"Basic": 2, "Bottle": 1, "Old": 2}  # layout -> how many (cheap) convolutions it holds
 PAPER_BLOCKTYPE = {"full": "Basic", "separable": "Basic", "bottleneck": "Bottle"}
 
 # %% ../../nbs/core/03_blocks.ipynb #0000000b
 @dataclass(frozen=True)
 class Block:
     "A residual block as a value: the kind of convolution, and the layout of the block that holds it"
-    family: str = "full"        # full: k×k; separable: grouped k×k, 1×1; bottleneck: 1×1, grouped k×k, 1×1;
-                                # depth, acdc: depthwise k×k, then a structured layer; module: a user's own
-    blocktype: str = "Basic"    # Basic: 2 convolutions, pre-activation; Bottle: 1; Old: 2, post-activation
-    groups: int | None = 1      # number of groups of the k×k convolution; None: `group_size` decides
+
+    family: str = "full"  # full: k×k; separable: grouped k×k, 1×1; bottleneck: 1×1, grouped k×k, 1×1;
+    # depth, acdc: depthwise k×k, then a structured layer; module: a user's own
+    blocktype: str = "Basic"  # Basic: 2 convolutions, pre-activation; Bottle: 1; Old: 2, post-activation
+    groups: int | None = 1  # number of groups of the k×k convolution; None: `group_size` decides
     group_size: int | None = None  # channels in each group, 1 is depthwise; None: `groups` decides
-    contraction: int = 1        # b: the k×k convolution of a bottleneck works on out/b channels
-    kernel: int = 3             # k: 3, or 2 (dilated by 2, so that it spans the same 3×3)
-    source: str = ""            # the file of a user's own convolution (family module)
+    contraction: int = 1  # b: the k×k convolution of a bottleneck works on out/b channels
+    kernel: int = 3  # k: 3, or 2 (dilated by 2, so that it spans the same 3×3)
+    source: str = ""  # the file of a user's own convolution (family module)
 
     def __post_init__(self):
         numbers = [n for n in (self.groups, self.group_size, self.contraction) if n is not None]
         if min(numbers) < 1:
             raise InputError("the numbers of a block start at 1: groups, group size and contraction")
 
-    def __str__(self): return notation(self)
+    def __str__(self):
+        return notation(self)
 
 # %% ../../nbs/core/03_blocks.ipynb #0000000d
 NOTATION = {  # the paper's forms -> the fields that each one fixes; named groups give the rest
@@ -56,7 +59,8 @@ NOTATION = {  # the paper's forms -> the fields that each one fixes; named group
     r"B\((?P<contraction>\d+)\)": dict(family="bottleneck"),
     r"BG\((?P<contraction>\d+),(?P<groups>\d+)\)": dict(family="bottleneck"),
     r"BG\((?P<contraction>\d+),M(/(?P<group_size>\d+))?\)": dict(
-        family="bottleneck", groups=None, group_size=1),
+        family="bottleneck", groups=None, group_size=1
+    ),
 }
 
 # %% ../../nbs/core/03_blocks.ipynb #0000000e
@@ -72,7 +76,7 @@ RELEASED = {  # the released code's names, likewise: G is a group's Size, A an A
     r"A(?P<groups>\d+)B(?P<contraction>\d+)": dict(family="bottleneck"),
     r"DConv3D": dict(family="depth", groups=None, group_size=1),
     r"ACDC": dict(family="acdc", groups=None, group_size=1),
-    r"module\((?P<source>.+)\)": dict(family="module"),     # ours: see the end of this notebook
+    r"module\((?P<source>.+)\)": dict(family="module"),  # ours: see the end of this notebook
 }
 
 # %% ../../nbs/core/03_blocks.ipynb #0000000f
@@ -80,57 +84,77 @@ def _match(text, grammar):
     "The fields that `text` stands for in `grammar`, or None"
     for pattern, fixed in grammar.items():
         found = re.fullmatch(pattern, text)
-        if found: return fixed | {k: v if k == "source" else int(v) for k, v in found.groupdict().items() if v}
+        if found:
+            return fixed | {k: v if k == "source" else int(v) for k, v in found.groupdict().items() if v}
 
 # %% ../../nbs/core/03_blocks.ipynb #00000011
 def parse_block(
-    text:"str|Block",         # the paper's notation ("BG(2,M/8)"), a released name ("G8B2"), or a `Block` as is
-    blocktype:str|None=None,  # layout for a released name: Basic (the default), Bottle or Old
+    text: "str|Block",  # the paper's notation ("BG(2,M/8)"), a released name ("G8B2"), or a `Block` as is
+    blocktype: str | None = None,  # layout for a released name: Basic (the default), Bottle or Old
 ) -> Block:
     "The block that `text` stands for; `InputError` if it stands for none"
-    if isinstance(text, Block): return text
+    if isinstance(text, Block):
+        return text
     name = re.sub(r"\s", "", str(text))
-    if found := re.fullmatch(r"(.+)/(Basic|Bottle|Old)", name):  # canonical text of a released name: G8B2/Basic
+    if found := re.fullmatch(
+        r"(.+)/(Basic|Bottle|Old)", name
+    ):  # canonical text of a released name: G8B2/Basic
         name, blocktype = found[1], blocktype or found[2]
     if blocktype not in (None, *BLOCKTYPES):
         raise InputError(f"unknown block type {blocktype!r}; use Basic, Bottle or Old")
-    if fields := _match(name, NOTATION): return _paper_block(text, fields, blocktype)
-    if fields := _match(name, RELEASED): return Block(**fields, blocktype=blocktype or "Basic")
-    raise InputError(f"unknown block {str(text)!r}; use S, S-2x2, G(4), G(N/8), G(N), B(2), BG(2,4), "
-                     "BG(2,M/8), BG(2,M), or a released name such as Conv, DConvG8, G8B2")
+    if fields := _match(name, NOTATION):
+        return _paper_block(text, fields, blocktype)
+    if fields := _match(name, RELEASED):
+        return Block(**fields, blocktype=blocktype or "Basic")
+    raise InputError(
+        f"unknown block {str(text)!r}; use S, S-2x2, G(4), G(N/8), G(N), B(2), BG(2,4), "
+        "BG(2,M/8), BG(2,M), or a released name such as Conv, DConvG8, G8B2"
+    )
 
 # %% ../../nbs/core/03_blocks.ipynb #00000012
 def _paper_block(text, fields, blocktype):
     "A block in the paper's notation, which fixes the block type: another one asked for is a mistake"
     block = Block(**fields, blocktype=PAPER_BLOCKTYPE[fields["family"]])
-    if blocktype in (None, block.blocktype): return block
-    raise InputError(f"{text} is a {block.blocktype} block in the paper's notation, not {blocktype}; "
-                     f"write {released_name(block)} for the same convolution in another block")
+    if blocktype in (None, block.blocktype):
+        return block
+    raise InputError(
+        f"{text} is a {block.blocktype} block in the paper's notation, not {blocktype}; "
+        f"write {released_name(block)} for the same convolution in another block"
+    )
 
 # %% ../../nbs/core/03_blocks.ipynb #00000014
 def _grouped(block, letter):
     "How a block's groups are written: 8, N/8 or N"
-    if block.group_size is None: return str(block.groups)
+    if block.group_size is None:
+        return str(block.groups)
     return letter if block.group_size == 1 else f"{letter}/{block.group_size}"
 
-def notation(block:Block) -> str:
+
+def notation(block: Block) -> str:
     "The canonical text of a block: the paper's notation where it has one, else released name/block type"
-    if block.blocktype != PAPER_BLOCKTYPE.get(block.family): return f"{released_name(block)}/{block.blocktype}"
-    if block.family == "full": return "S" if block.kernel == 3 else "S-2x2"
-    if block.family == "separable": return f"G({_grouped(block, 'N')})"
-    if block.groups == 1: return f"B({block.contraction})"
+    if block.blocktype != PAPER_BLOCKTYPE.get(block.family):
+        return f"{released_name(block)}/{block.blocktype}"
+    if block.family == "full":
+        return "S" if block.kernel == 3 else "S-2x2"
+    if block.family == "separable":
+        return f"G({_grouped(block, 'N')})"
+    if block.groups == 1:
+        return f"B({block.contraction})"
     return f"BG({block.contraction},{_grouped(block, 'M')})"
 
 # %% ../../nbs/core/03_blocks.ipynb #00000015
-def released_name(block:Block) -> str:
+def released_name(block: Block) -> str:
     "The released code's name of a block's convolution (its `--conv`)"
     b, size, groups = block.contraction, block.group_size, block.groups
     named = dict(depth="DConv3D", acdc="ACDC", module=f"module({block.source})")
-    if block.family in named: return named[block.family]
-    if block.family == "full": return "Conv" if block.kernel == 3 else "Conv2x2"
+    if block.family in named:
+        return named[block.family]
+    if block.family == "full":
+        return "Conv" if block.kernel == 3 else "Conv2x2"
     if block.family == "separable":
         return "DConv" if size == 1 else f"DConvG{size}" if size else f"DConvA{groups}"
-    if groups == 1: return f"ConvB{b}"
+    if groups == 1:
+        return f"ConvB{b}"
     return f"DConvB{b}" if size == 1 else f"G{size}B{b}" if size else f"A{groups}B{b}"
 
 # %% ../../nbs/core/03_blocks.ipynb #0000001a
@@ -138,13 +162,15 @@ def pair(n) -> tuple:
     "(n, n), or the pair that it already is"
     return tuple(n) if isinstance(n, (tuple, list)) else (n, n)
 
+
 @dataclass(frozen=True)
 class Layer:
     "One convolution of a chain"
-    name: str                    # its name in the saved state (the released code's)
+
+    name: str  # its name in the saved state (the released code's)
     in_channels: int
     out_channels: int
-    kernel: "int|tuple" = 1      # k of the k×k kernel, or (height, width); stride, dilation, padding likewise
+    kernel: "int|tuple" = 1  # k of the k×k kernel, or (height, width); stride, dilation, padding likewise
     stride: "int|tuple" = 1
     groups: int = 1
     dilation: "int|tuple" = 1
@@ -158,62 +184,89 @@ class Layer:
 
     def module(self) -> nn.Conv2d:
         same = tuple(d * (k - 1) // 2 for k, d in zip(pair(self.kernel), pair(self.dilation)))
-        return nn.Conv2d(self.in_channels, self.out_channels, self.kernel, self.stride, dilation=self.dilation,
-                         padding=same if self.padding is None else self.padding, groups=self.groups,
-                         bias=self.bias, padding_mode=self.padding_mode)
+        return nn.Conv2d(
+            self.in_channels,
+            self.out_channels,
+            self.kernel,
+            self.stride,
+            dilation=self.dilation,
+            padding=same if self.padding is None else self.padding,
+            groups=self.groups,
+            bias=self.bias,
+            padding_mode=self.padding_mode,
+        )
 
 # %% ../../nbs/core/03_blocks.ipynb #0000001d
 def group_count(
-    block:Block,
-    channels:int,  # channels of the k×k convolution
-    where:str="",  # the layer's name, for the message
+    block: Block,
+    channels: int,  # channels of the k×k convolution
+    where: str = "",  # the layer's name, for the message
 ) -> int:
     "The number of groups that `block` asks for at a layer of that many channels"
     parts = block.group_size or block.groups
     if channels % parts:
         why = f" of {parts}" if block.group_size else f": {parts} do not divide them"
-        raise InputError(f"{where or 'a layer'} has {channels} channels, which {block} can't split into groups"
-                         f"{why}; choose a divisor or a wider network")
+        raise InputError(
+            f"{where or 'a layer'} has {channels} channels, which {block} can't split into groups"
+            f"{why}; choose a divisor or a wider network"
+        )
     return channels // parts if block.group_size else parts
 
 # %% ../../nbs/core/03_blocks.ipynb #0000001e
 def _spatial(name, block, channels, out, stride, dilation, groups=1):
     "The k×k layer of a chain; a 2×2 kernel is dilated twice as much, to span what the 3×3 did"
-    return Layer(name, channels, out, block.kernel, stride, groups, dilation * (2 if block.kernel == 2 else 1))
+    return Layer(
+        name, channels, out, block.kernel, stride, groups, dilation * (2 if block.kernel == 2 else 1)
+    )
+
 
 def _full(block, inp, out, stride, where, dilation):
     return [_spatial("conv", block, inp, out, stride, dilation)]
+
 
 def _separable(block, inp, out, stride, where, dilation):
     groups = group_count(block, inp, where)
     return [_spatial("convdw", block, inp, inp, stride, dilation, groups), Layer("conv1x1", inp, out)]
 
+
 def _bottleneck(block, inp, out, stride, where, dilation):
     if out % block.contraction:
-        raise InputError(f"{where or 'a layer'} has {out} channels, which {block} can't contract "
-                         f"by {block.contraction}; choose a divisor")
-    mid = out // block.contraction                       # M = N/b
+        raise InputError(
+            f"{where or 'a layer'} has {out} channels, which {block} can't contract "
+            f"by {block.contraction}; choose a divisor"
+        )
+    mid = out // block.contraction  # M = N/b
     middle = "convdw" if block.group_size == 1 else "conv"
-    return [Layer("conv1x1_down", inp, mid),
-            _spatial(middle, block, mid, mid, stride, dilation, group_count(block, mid, where)),
-            Layer("conv1x1_up", mid, out)]
+    return [
+        Layer("conv1x1_down", inp, mid),
+        _spatial(middle, block, mid, mid, stride, dilation, group_count(block, mid, where)),
+        Layer("conv1x1_up", mid, out),
+    ]
 
 # %% ../../nbs/core/03_blocks.ipynb #00000020
 @dataclass(frozen=True)
 class StructuredLayer:
     "A layer that mixes the channels with few weights, at the place of a 1×1 convolution"
-    name: str            # its name in the saved state
+
+    name: str  # its name in the saved state
     in_channels: int
     out_channels: int
-    kind: type           # `ChannelsAsDepth` or `ACDC`
+    kind: type  # `ChannelsAsDepth` or `ACDC`
 
     @property
-    def weights(self) -> int: return self.kind.weight_count(self.in_channels, self.out_channels)
-    def module(self) -> nn.Module: return self.kind(self.in_channels, self.out_channels)
+    def weights(self) -> int:
+        return self.kind.weight_count(self.in_channels, self.out_channels)
+
+    def module(self) -> nn.Module:
+        return self.kind(self.in_channels, self.out_channels)
+
 
 def _depth(block, inp, out, stride, where, dilation):
-    return [_separable(block, inp, out, stride, where, dilation)[0],
-            StructuredLayer("conv3d", inp, out, ChannelsAsDepth)]
+    return [
+        _separable(block, inp, out, stride, where, dilation)[0],
+        StructuredLayer("conv3d", inp, out, ChannelsAsDepth),
+    ]
+
 
 def _acdc(block, inp, out, stride, where, dilation):
     return [_separable(block, inp, out, stride, where, dilation)[0], StructuredLayer("acdc", inp, out, ACDC)]
@@ -221,13 +274,14 @@ def _acdc(block, inp, out, stride, where, dilation):
 # %% ../../nbs/core/03_blocks.ipynb #00000022
 CHAINS = {"full": _full, "separable": _separable, "bottleneck": _bottleneck, "depth": _depth, "acdc": _acdc}
 
+
 def layers(
-    block:"str|Block",  # which convolution
-    in_channels:int,
-    out_channels:int,
-    stride:int=1,       # stride of the k×k layer
-    where:str="",       # name of the place in the network, for messages
-    dilation:int=1,     # dilation of the k×k layer (of the 3×3 that it stands for)
+    block: "str|Block",  # which convolution
+    in_channels: int,
+    out_channels: int,
+    stride: int = 1,  # stride of the k×k layer
+    where: str = "",  # name of the place in the network, for messages
+    dilation: int = 1,  # dilation of the k×k layer (of the 3×3 that it stands for)
 ) -> list:
     "The chain of `Layer`s that stands in for one 3×3 convolution of a block"
     block = parse_block(block)
@@ -235,17 +289,18 @@ def layers(
 
 # %% ../../nbs/core/03_blocks.ipynb #00000026
 def convolution_parameters(
-    block:"str|Block",
-    channels:int,      # N, the width throughout the block
+    block: "str|Block",
+    channels: int,  # N, the width throughout the block
 ) -> int:
     "Weights in the convolutions of one residual block of equal width (Table 1 of the paper)"
     block = parse_block(block)
     return BLOCKTYPES[block.blocktype] * sum(layer.weights for layer in layers(block, channels, channels))
 
 # %% ../../nbs/core/03_blocks.ipynb #00000029
-def chain(chain_layers:list) -> nn.Module:
+def chain(chain_layers: list) -> nn.Module:
     "Convolutions with BN and ReLU between them"
-    if not chain_layers[0].name: return chain_layers[0].module()
+    if not chain_layers[0].name:
+        return chain_layers[0].module()
     parts = OrderedDict()
     for i, layer in enumerate(chain_layers):
         if i:
@@ -258,6 +313,7 @@ def chain(chain_layers:list) -> nn.Module:
 # %% ../../nbs/core/03_blocks.ipynb #0000002c
 class PreActivation(nn.Module):
     "BN, ReLU, convolution, once (Bottle) or twice (Basic), added to the input"
+
     def __init__(self, block, in_channels, out_channels, stride=1, where=""):
         super().__init__()
         self.bn1 = nn.BatchNorm2d(in_channels)
@@ -269,16 +325,18 @@ class PreActivation(nn.Module):
         same = in_channels == out_channels and stride == 1
         self.convShortcut = None if same else nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
 
-    def forward(self, x):                                    # (B, in, H, W)
+    def forward(self, x):  # (B, in, H, W)
         active = F.relu(self.bn1(x), inplace=True)
         shortcut = x if self.convShortcut is None else self.convShortcut(active)
-        out = self.conv1(active)                             # (B, out, H/stride, W/stride)
-        if self.two: out = self.conv2(F.relu(self.bn2(out), inplace=True))
+        out = self.conv1(active)  # (B, out, H/stride, W/stride)
+        if self.two:
+            out = self.conv2(F.relu(self.bn2(out), inplace=True))
         return shortcut + out
 
 # %% ../../nbs/core/03_blocks.ipynb #0000002e
 class PostActivation(nn.Module):
     "Convolution, BN, ReLU, convolution, BN (or, in a Bottle, convolution, BN) added to the input, ReLU"
+
     def __init__(self, block, in_channels, out_channels, stride=1, where=""):
         super().__init__()
         self.conv1 = chain(layers(block, in_channels, out_channels, stride, f"{where}.conv1"))
@@ -288,45 +346,62 @@ class PostActivation(nn.Module):
             self.conv2 = chain(layers(block, out_channels, out_channels, 1, f"{where}.conv2"))
             self.bn2 = nn.BatchNorm2d(out_channels)
         same = in_channels == out_channels and stride == 1
-        self.downsample = None if same else nn.Sequential(
-            nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))
+        self.downsample = (
+            None
+            if same
+            else nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
+            )
+        )
 
-    def forward(self, x):                                    # (B, in, H, W)
+    def forward(self, x):  # (B, in, H, W)
         shortcut = x if self.downsample is None else self.downsample(x)
-        out = self.bn1(self.conv1(x))                        # (B, out, H/stride, W/stride)
-        if self.two: out = self.bn2(self.conv2(F.relu(out, inplace=True)))
+        out = self.bn1(self.conv1(x))  # (B, out, H/stride, W/stride)
+        if self.two:
+            out = self.bn2(self.conv2(F.relu(out, inplace=True)))
         return F.relu(shortcut + out, inplace=True)
 
 # %% ../../nbs/core/03_blocks.ipynb #00000030
-USER = {}   # file name -> (Conv, Block or None), filled by `use_module` alone
+USER = {}  # file name -> (Conv, Block or None), filled by `use_module` alone
+
 
 def use_module(
-    path:"str|Path",          # a Python file with `Conv`, perhaps `Block`; its code is run
-    blocktype:str|None=None,  # layout around `Conv`; Basic if not given
+    path: "str|Path",  # a Python file with `Conv`, perhaps `Block`; its code is run
+    blocktype: str | None = None,  # layout around `Conv`; Basic if not given
 ) -> Block:
     "The block of a user's own file; `InputError` if the file fails or lacks `Conv`"
     path = Path(path)
-    if not path.is_file(): raise InputError(f"no file {path}; --module takes a Python file that defines Conv")
+    if not path.is_file():
+        raise InputError(f"no file {path}; --module takes a Python file that defines Conv")
     namespace = ModuleType(path.stem)
-    try: exec(compile(path.read_text(), str(path), "exec"), vars(namespace))
-    except Exception as error: raise InputError(f"{path} fails: {type(error).__name__}: {error}") from None
+    try:
+        exec(compile(path.read_text(), str(path), "exec"), vars(namespace))
+    except Exception as error:
+        raise InputError(f"{path} fails: {type(error).__name__}: {error}") from None
     if not callable(getattr(namespace, "Conv", None)):
-        raise InputError(f"{path} defines no Conv; it needs a class Conv(in_channels, out_channels, stride=, "
-                         "kernel_size=, padding=, bias=)")
+        raise InputError(
+            f"{path} defines no Conv; it needs a class Conv(in_channels, out_channels, stride=, "
+            "kernel_size=, padding=, bias=)"
+        )
     name = re.sub(r"\s", "", path.name)
     USER[name] = namespace.Conv, getattr(namespace, "Block", None)
     return parse_block(f"module({name})", blocktype)
 
 # %% ../../nbs/core/03_blocks.ipynb #00000031
-def user_code(block:Block) -> tuple:
+def user_code(block: Block) -> tuple:
     "(Conv, Block or None) of a file that was given in this process"
-    if block.source in USER: return USER[block.source]
-    raise InputError(f"the block {block} is code of the file {block.source}; give it with --module "
-                     "(moonshine runs no code that a checkpoint names)")
+    if block.source in USER:
+        return USER[block.source]
+    raise InputError(
+        f"the block {block} is code of the file {block.source}; give it with --module "
+        "(moonshine runs no code that a checkpoint names)"
+    )
+
 
 @dataclass(frozen=True)
 class UserLayer:
     "A user's own convolution; nameless, for its weights stand directly under conv1 and conv2"
+
     in_channels: int
     out_channels: int
     stride: int
@@ -335,56 +410,77 @@ class UserLayer:
     name: str = ""
 
     @property
-    def weights(self) -> int: return sum(p.numel() for p in self.module().parameters())
+    def weights(self) -> int:
+        return sum(p.numel() for p in self.module().parameters())
 
     def module(self) -> nn.Module:
-        try: return self.conv(self.in_channels, self.out_channels, stride=self.stride, kernel_size=3,
-                              padding=1, bias=False)
+        try:
+            return self.conv(
+                self.in_channels, self.out_channels, stride=self.stride, kernel_size=3, padding=1, bias=False
+            )
         except Exception as error:
-            raise InputError(f"Conv of {self.source} can't be built: {type(error).__name__}: {error}") from None
+            raise InputError(
+                f"Conv of {self.source} can't be built: {type(error).__name__}: {error}"
+            ) from None
 
 # %% ../../nbs/core/03_blocks.ipynb #00000032
 def _user(block, inp, out, stride, where, dilation):
     return [UserLayer(inp, out, stride, block.source, user_code(block)[0])]
 
+
 CHAINS["module"] = _user
 
-def user_layout(block:Block, layout:type):
+
+def user_layout(block: Block, layout: type):
     "The user's own residual block if the file has one, else `layout`"
     conv, own = user_code(block)
-    if own is None: return layout
+    if own is None:
+        return layout
+
     def build(block, in_channels, out_channels, stride, where):
-        try: return own(in_channels, out_channels, stride, conv)
+        try:
+            return own(in_channels, out_channels, stride, conv)
         except Exception as error:
-            raise InputError(f"Block of {block.source} can't be built: {type(error).__name__}: {error}") from None
+            raise InputError(
+                f"Block of {block.source} can't be built: {type(error).__name__}: {error}"
+            ) from None
+
     return build
 
 # %% ../../nbs/core/03_blocks.ipynb #00000034
 def residual(
-    block:"str|Block",
-    in_channels:int,
-    out_channels:int,
-    stride:int=1,
-    where:str="",      # the block's name in its network, for messages
+    block: "str|Block",
+    in_channels: int,
+    out_channels: int,
+    stride: int = 1,
+    where: str = "",  # the block's name in its network, for messages
 ) -> nn.Module:
     "One residual block: (B, in, H, W) -> (B, out, H/stride, W/stride)"
     block = parse_block(block)
     layout = PostActivation if block.blocktype == "Old" else PreActivation
-    if block.family == "module": layout = user_layout(block, layout)
+    if block.family == "module":
+        layout = user_layout(block, layout)
     return layout(block, in_channels, out_channels, stride, where)
 
 # %% ../../nbs/core/03_blocks.ipynb #00000037
-RELEASED_NAMES = (   # the rows of the released program's table; ACDC besides
-    "Conv", "Conv2x2", "DConv", *(f"DConv{how}{n}" for how in "GA" for n in (2, 4, 8, 16)), "DConv3D",
+RELEASED_NAMES = (  # the rows of the released program's table; ACDC besides
+    "Conv",
+    "Conv2x2",
+    "DConv",
+    *(f"DConv{how}{n}" for how in "GA" for n in (2, 4, 8, 16)),
+    "DConv3D",
     *(f"{dw}ConvB{b}" for dw in ("", "D") for b in (2, 4, 8, 16)),
-    *(f"G{n}B{b}" for b in (2, 4) for n in (2, 4, 8, 16)), *(f"A{n}B2" for n in (2, 4, 8, 16)))
+    *(f"G{n}B{b}" for b in (2, 4) for n in (2, 4, 8, 16)),
+    *(f"A{n}B2" for n in (2, 4, 8, 16)),
+)
 
 # %% ../../nbs/core/03_blocks.ipynb #00000040
-def initialize(model:nn.Module) -> nn.Module:
+def initialize(model: nn.Module) -> nn.Module:
     "The released code's initial weights, in place; batch norms have weight 1, bias 0, linear layers bias 0"
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             k = module.kernel_size[0] * module.kernel_size[1]
             nn.init.normal_(module.weight, std=math.sqrt(2 / (k * module.out_channels)))
-        elif isinstance(module, nn.Linear): nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Linear):
+            nn.init.zeros_(module.bias)
     return model

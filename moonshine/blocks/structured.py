@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 # %% ../../nbs/core/02_structured_layers.ipynb #00000005
-def cosine_transform(size:int) -> torch.Tensor:
+def cosine_transform(size: int) -> torch.Tensor:
     "The orthonormal discrete cosine transform (type 2) as a matrix: (size, size), float64, a row a frequency"
     k, n = torch.arange(size, dtype=torch.float64)[:, None], torch.arange(size, dtype=torch.float64)
     matrix = torch.cos(math.pi * (2 * n + 1) * k / (2 * size)) * math.sqrt(2 / size)
@@ -21,7 +21,7 @@ def cosine_transform(size:int) -> torch.Tensor:
     return matrix
 
 # %% ../../nbs/core/02_structured_layers.ipynb #00000008
-def riffle(size:int) -> torch.Tensor:
+def riffle(size: int) -> torch.Tensor:
     "A fixed shuffle, as an index: 0, half, 1, half + 1, ..."
     half = (size + 1) // 2
     order = torch.empty(size, dtype=torch.long)
@@ -31,9 +31,10 @@ def riffle(size:int) -> torch.Tensor:
 # %% ../../nbs/core/02_structured_layers.ipynb #0000000b
 class ACDC(nn.Module):
     "12 layers A·C·D·C⁻¹ over the channels of each pixel, a shuffle and ReLU between them: (B, in, H, W) -> (B, out, H, W)"
+
     depth = 12
 
-    def __init__(self, in_channels:int, out_channels:int):
+    def __init__(self, in_channels: int, out_channels: int):
         super().__init__()
         self.inputs, self.outputs, size = in_channels, out_channels, max(in_channels, out_channels)
         self.a = nn.Parameter(torch.empty(self.depth, size).normal_(1, 0.01))
@@ -42,29 +43,33 @@ class ACDC(nn.Module):
         self.register_buffer("order", riffle(size), persistent=False)
 
     @classmethod
-    def weight_count(cls, in_channels, out_channels) -> int: return 2 * cls.depth * max(in_channels, out_channels)
+    def weight_count(cls, in_channels, out_channels) -> int:
+        return 2 * cls.depth * max(in_channels, out_channels)
 
     def matrices(self) -> torch.Tensor:
         "The dense matrix of each layer, made from its factors: (depth, size, size)"
         transform = self.cosine.to(self.a.dtype)
         return transform.T @ (self.d[:, :, None] * transform * self.a[:, None])
 
-    def forward(self, x):                                        # (B, in, H, W)
+    def forward(self, x):  # (B, in, H, W)
         matrices = self.matrices()
         x = F.pad(x, (0, 0, 0, 0, 0, len(self.order) - self.inputs))
         for i, matrix in enumerate(matrices):
-            if i: x = F.relu(x)[:, self.order]
-            x = F.conv2d(x, matrix[:, :, None, None])            # (B, size, H, W)
-        return x[:, :self.outputs]
+            if i:
+                x = F.relu(x)[:, self.order]
+            x = F.conv2d(x, matrix[:, :, None, None])  # (B, size, H, W)
+        return x[:, : self.outputs]
 
 # %% ../../nbs/core/02_structured_layers.ipynb #00000012
 class ChannelsAsDepth(nn.Conv3d):
     "A 3-D convolution (3, 1, 1) over channels, height, width, averaged over the channels: (B, in, H, W) -> (B, out, H, W)"
-    def __init__(self, in_channels:int, out_channels:int):
+
+    def __init__(self, in_channels: int, out_channels: int):
         super().__init__(1, out_channels, (3, 1, 1), padding=(1, 0, 0), bias=False)
 
     @staticmethod
-    def weight_count(in_channels, out_channels) -> int: return 3 * out_channels
+    def weight_count(in_channels, out_channels) -> int:
+        return 3 * out_channels
 
-    def forward(self, x):                                        # (B, in, H, W)
-        return super().forward(x[:, None]).mean(2)               # (B, out, in, H, W) -> (B, out, H, W)
+    def forward(self, x):  # (B, in, H, W)
+        return super().forward(x[:, None]).mean(2)  # (B, out, in, H, W) -> (B, out, H, W)

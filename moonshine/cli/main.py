@@ -13,7 +13,12 @@ __all__ = ['app', 'IMAGENET', 'DISTILL_CONSTANTS', 'option', 'number_list', 'fin
            'first_to_say', 'report']
 
 # %% ../../nbs/cli/60_command_line.ipynb #00000002
-import json, os, signal, sys, traceback, warnings
+import json
+import os
+import signal
+import sys
+import traceback
+import warnings
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from typing import Annotated, Optional
 
@@ -22,37 +27,51 @@ import typer
 from ..errors import InputError
 
 # %% ../../nbs/cli/60_command_line.ipynb #00000004
-app = typer.Typer(help="Distilling with cheap convolutions: take the course, train, compare costs, see a demonstration.",
-                  rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False,
-                  no_args_is_help=True)
+app = typer.Typer(
+    help="Distilling with cheap convolutions: take the course, train, compare costs, see a demonstration.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+)
 
 # %% ../../nbs/cli/60_command_line.ipynb #00000006
-def option(help, *names): return typer.Option(*names, help=help, show_default=True)
+def option(help, *names):
+    return typer.Option(*names, help=help, show_default=True)
 
-def number_list(text:str) -> tuple:
+
+def number_list(text: str) -> tuple:
     "A JSON list of whole numbers, as in --epoch_step '[60,120,160]'"
-    try: steps = json.loads(text)
-    except ValueError: steps = None
+    try:
+        steps = json.loads(text)
+    except ValueError:
+        steps = None
     if not isinstance(steps, list) or not all(isinstance(step, int) and step >= 0 for step in steps):
         raise InputError(f"--epoch_step {text!r} is not a list of epochs; write it like '[60,120,160]'")
     return tuple(steps)
 
 # %% ../../nbs/cli/60_command_line.ipynb #00000009
-def find_checkpoint(name:str, directory:str):
+def find_checkpoint(name: str, directory: str):
     "The file of a named teacher"
     from pathlib import Path
+
     places = [Path(directory, f"{name}.pt"), Path(directory, f"{name}.t7"), Path(name)]
     for place in places:
-        if place.is_file(): return place
-    raise InputError(f"no teacher {places[0]} (nor {places[1]}); train it first: "
-                     f"moonshine train DATASET teacher -t {name}")
+        if place.is_file():
+            return place
+    raise InputError(
+        f"no teacher {places[0]} (nor {places[1]}); train it first: moonshine train DATASET teacher -t {name}"
+    )
+
 
 def check_classes(teacher, data):
     "The teacher must know the classes of the data"
     classes = teacher.spec["num_classes"]
     if classes != len(data.classes):
-        raise InputError(f"the teacher knows {classes} classes and {data.name} has {len(data.classes)}; "
-                         f"use a teacher trained on {data.name}")
+        raise InputError(
+            f"the teacher knows {classes} classes and {data.name} has {len(data.classes)}; "
+            f"use a teacher trained on {data.name}"
+        )
 
 # %% ../../nbs/cli/60_command_line.ipynb #0000000a
 def describe(role, name, model) -> str:
@@ -63,22 +82,31 @@ def describe(role, name, model) -> str:
 # %% ../../nbs/cli/60_command_line.ipynb #0000000b
 def run_training(data, model, name, recipe, directory, resume, device, teacher=None, loss=None, **info):
     "Say what is going to happen, train, say what came out"
-    from moonshine.training import loop as trainer
     from moonshine.losses.terms import cross_entropy
+    from moonshine.training import loop as trainer
+
     loss = loss or cross_entropy()
     run = trainer.Run(name, directory)
     if resume and not run.begun():
         print(f"nothing saved at {run.checkpoint} yet; starting from the beginning")
-    print(f"{data.name}: {len(data.train):,} training and {len(data.test):,} test images, "
-          f"{len(data.classes)} classes")
+    print(
+        f"{data.name}: {len(data.train):,} training and {len(data.test):,} test images, "
+        f"{len(data.classes)} classes"
+    )
     print(f"loss, with the weight of each term:\n{loss.describe()}")
-    if recipe.amp == "auto": print(f"numbers: {trainer.precision_words(recipe.amp, device)}")
+    if recipe.amp == "auto":
+        print(f"numbers: {trainer.precision_words(recipe.amp, device)}")
     model, teacher = model.to(device), teacher and teacher.to(device)
     with trainer.SignalHandler() as stop:
-        history = trainer.train(model, data, loss, recipe, name, directory, teacher, resume, stop=stop, **info)
-    if history: print(f"{trainer.best_and_last(history)}\nsaved {run.checkpoint} and {run.history}")
-    if len(history) < recipe.epochs: leave(stop)
+        history = trainer.train(
+            model, data, loss, recipe, name, directory, teacher, resume, stop=stop, **info
+        )
+    if history:
+        print(f"{trainer.best_and_last(history)}\nsaved {run.checkpoint} and {run.history}")
+    if len(history) < recipe.epochs:
+        leave(stop)
     return history
+
 
 def leave(stop):
     "The end of a run that was asked to stop: status 0 at a scheduler's notice, 130 at Ctrl-C"
@@ -88,39 +116,58 @@ def leave(stop):
 @app.command()
 def train(
     context: typer.Context,
-    dataset: Annotated[str, typer.Argument(
-        help="cifar10, cifar100, shapes, folder (your own images, in memory), or imagenet (large ones, streamed)")],
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            help="cifar10, cifar100, shapes, folder (your own images, in memory), or imagenet (large ones, streamed)"
+        ),
+    ],
     mode: Annotated[str, typer.Argument(help="teacher or student")],
-    cifar_loc: Annotated[Optional[str], option(
-        "folder of the CIFAR files (the same as --data_dir)", "--cifar_loc")] = None,
-    imagenet_loc: Annotated[Optional[str], option("folder with train/ and val/", "--imagenet_loc")] = None,
-    data_dir: Annotated[Optional[str], option("folder of the dataset", "--data_dir")] = None,
+    cifar_loc: Annotated[
+        str | None, option("folder of the CIFAR files (the same as --data_dir)", "--cifar_loc")
+    ] = None,
+    imagenet_loc: Annotated[str | None, option("folder with train/ and val/", "--imagenet_loc")] = None,
+    data_dir: Annotated[str | None, option("folder of the dataset", "--data_dir")] = None,
     download: Annotated[bool, option("fetch CIFAR if it is not there", "--download")] = False,
-    image_size: Annotated[int, option(
-        "side of the images of a folder, in pixels; imagenet: 224", "--image_size")] = 32,
-    workers: Annotated[int, option(
-        "processes that read imagenet's images; other data is in memory", "--workers")] = 2,
+    image_size: Annotated[
+        int, option("side of the images of a folder, in pixels; imagenet: 224", "--image_size")
+    ] = 32,
+    workers: Annotated[
+        int, option("processes that read imagenet's images; other data is in memory", "--workers")
+    ] = 2,
     resume: Annotated[bool, option("continue the run of this name", "--resume", "-r")] = False,
-    GPU: Annotated[Optional[int], option("number of the GPU (the same as --device cuda:N)", "--GPU")] = None,
-    teacher_name: Annotated[str, option(
-        "name of the teacher's checkpoint", "--teacher_checkpoint", "-t")] = "wrn_40_2_T",
-    student_name: Annotated[str, option(
-        "name of the student's checkpoint", "--student_checkpoint", "-s")] = "wrn_40_2_student_KT",
-    network: Annotated[str, option(
-        "wrn, resnet18, resnet34 or resnet18_half; imagenet: resnet34", "--network")] = "wrn",
+    GPU: Annotated[int | None, option("number of the GPU (the same as --device cuda:N)", "--GPU")] = None,
+    teacher_name: Annotated[
+        str, option("name of the teacher's checkpoint", "--teacher_checkpoint", "-t")
+    ] = "wrn_40_2_T",
+    student_name: Annotated[
+        str, option("name of the student's checkpoint", "--student_checkpoint", "-s")
+    ] = "wrn_40_2_student_KT",
+    network: Annotated[
+        str, option("wrn, resnet18, resnet34 or resnet18_half; imagenet: resnet34", "--network")
+    ] = "wrn",
     depth: Annotated[int, option("6n + 4", "--wrn_depth")] = 40,
     width: Annotated[float, option("multiplies the channels 16, 32, 64", "--wrn_width")] = 2,
-    conv: Annotated[Optional[str], option(
-        "block: the paper's notation, BG(2,M/8), or a released name, G8B2; without it, Conv", "--conv")] = None,
-    module: Annotated[Optional[str], option(
-        "a Python file with a Conv of your own, perhaps a Block; its code is run", "--module")] = None,
-    blocktype: Annotated[Optional[str], option(
-        "Basic (the default), Bottle or Old; the paper's notation fixes it", "--blocktype")] = None,
+    conv: Annotated[
+        str | None,
+        option(
+            "block: the paper's notation, BG(2,M/8), or a released name, G8B2; without it, Conv", "--conv"
+        ),
+    ] = None,
+    module: Annotated[
+        str | None,
+        option("a Python file with a Conv of your own, perhaps a Block; its code is run", "--module"),
+    ] = None,
+    blocktype: Annotated[
+        str | None,
+        option("Basic (the default), Bottle or Old; the paper's notation fixes it", "--blocktype"),
+    ] = None,
     splits: Annotated[int, option("parts of each group whose attention is compared", "--AT_split")] = 1,
     lr: Annotated[float, option("learning rate", "--lr")] = 0.1,
     lr_decay_ratio: Annotated[float, option("factor at each of --epoch_step", "--lr_decay_ratio")] = 0.2,
-    epoch_step: Annotated[str, option(
-        "epochs at whose start the learning rate drops, a JSON list", "--epoch_step")] = "[60,120,160]",
+    epoch_step: Annotated[
+        str, option("epochs at whose start the learning rate drops, a JSON list", "--epoch_step")
+    ] = "[60,120,160]",
     epochs: Annotated[int, option("how many in all", "--epochs")] = 200,
     temperature: Annotated[float, option("of knowledge distillation", "--temperature")] = 4,
     alpha: Annotated[float, option("share of knowledge distillation; 0 is none", "--alpha")] = 0,
@@ -128,24 +175,40 @@ def train(
     beta: Annotated[float, option("weight of attention transfer; 0 is none", "--beta")] = 1e3,
     batch_size: Annotated[int, option("images in a batch", "--batch_size")] = 128,
     weight_decay: Annotated[float, option("on everything", "--weightDecay")] = 5e-4,
-    print_freq: Annotated[int, option(
-        "accepted and not needed: the bar is always up to date", "--print_freq")] = 10,
+    print_freq: Annotated[
+        int, option("accepted and not needed: the bar is always up to date", "--print_freq")
+    ] = 10,
     seed: Annotated[int, option("of weights, order and augmentation", "--seed")] = 0,
-    save_every: Annotated[int, option(
-        "steps between two checkpoints; 0: a minute. The end of an epoch is saved in any case", "--save_every")] = 0,
-    deterministic: Annotated[bool, option("the same result every time on a GPU too; slower", "--deterministic")] = False,
-    compile: Annotated[bool, option(
-        "torch.compile the training step: begins a minute or two later, pays in runs of an hour", "--compile")] = False,
+    save_every: Annotated[
+        int,
+        option(
+            "steps between two checkpoints; 0: a minute. The end of an epoch is saved in any case",
+            "--save_every",
+        ),
+    ] = 0,
+    deterministic: Annotated[
+        bool, option("the same result every time on a GPU too; slower", "--deterministic")
+    ] = False,
+    compile: Annotated[
+        bool,
+        option(
+            "torch.compile the training step: begins a minute or two later, pays in runs of an hour",
+            "--compile",
+        ),
+    ] = False,
     device: Annotated[str, option("auto, cpu, cuda, cuda:N", "--device")] = "auto",
     amp: Annotated[str, option("none (float32), bf16, or auto", "--amp")] = "none",
-    convention: Annotated[str, option(
-        "code (what made the tables) or paper (its equations)", "--loss_convention")] = "code",
-    directory: Annotated[str, option(
-        "folder of checkpoints and histories", "--checkpoint_dir")] = "checkpoints",
+    convention: Annotated[
+        str, option("code (what made the tables) or paper (its equations)", "--loss_convention")
+    ] = "code",
+    directory: Annotated[
+        str, option("folder of checkpoints and histories", "--checkpoint_dir")
+    ] = "checkpoints",
 ):
     "Train a teacher or a student. A student learns from scratch (--alpha 0 --beta 0), by KD (--alpha) or AT (--beta)."
     flags = {name: value for name, value in locals().items() if name != "context"}
-    if dataset == "imagenet": flags |= imagenet_defaults(context)
+    if dataset == "imagenet":
+        flags |= imagenet_defaults(context)
     check_flags(flags)
     check_names(flags[f"{mode}_name"])
     recipe = make_recipe(flags)
@@ -156,9 +219,19 @@ def train(
     train_one(flags, recipe, place, model, teacher, path, data)
 
 # %% ../../nbs/cli/60_command_line.ipynb #00000010
-IMAGENET = dict(   # the paper's recipe for ImageNet, in place of the flags' defaults
-    network="resnet34", image_size=224, epochs=100, batch_size=256, lr=0.1, lr_decay_ratio=0.1,
-    epoch_step="[30,60,90]", weight_decay=1e-4, teacher_name="resnet34_T", student_name="resnet34_student_KT")
+IMAGENET = dict(  # the paper's recipe for ImageNet, in place of the flags' defaults
+    network="resnet34",
+    image_size=224,
+    epochs=100,
+    batch_size=256,
+    lr=0.1,
+    lr_decay_ratio=0.1,
+    epoch_step="[30,60,90]",
+    weight_decay=1e-4,
+    teacher_name="resnet34_T",
+    student_name="resnet34_student_KT",
+)
+
 
 def imagenet_defaults(context) -> dict:
     "The flags of ImageNet's recipe that the command line did not give itself"
@@ -175,7 +248,8 @@ def check_flags(flags):
     if flags["network"] != "wrn" and flags["splits"] != 1:
         raise InputError(f"--AT_split cuts the groups of a WRN; leave it out for {flags['network']}")
     for name in ("workers", "save_every"):
-        if flags[name] < 0: raise InputError(f"--{name} is {flags[name]}; it must be 0 or more")
+        if flags[name] < 0:
+            raise InputError(f"--{name} is {flags[name]}; it must be 0 or more")
     if flags["convention"] not in ("code", "paper"):
         raise InputError(f"unknown --loss_convention {flags['convention']!r}; use code or paper")
     if not 0 <= flags["alpha"] <= 1:
@@ -184,38 +258,64 @@ def check_flags(flags):
         raise InputError(f"--beta is {flags['beta']:g}; it must be 0 or more")
     if not 0 < flags["temperature"] < float("inf"):
         raise InputError(f"--temperature is {flags['temperature']:g}; it must be more than 0")
-    if flags["image_size"] < 8: raise InputError(f"--image_size is {flags['image_size']}; it must be 8 or more")
+    if flags["image_size"] < 8:
+        raise InputError(f"--image_size is {flags['image_size']}; it must be 8 or more")
+
 
 def check_names(*names):
     "The names of the runs that are to be trained"
     from moonshine.training.loop import check_run_name
-    for name in names: check_run_name(name)
+
+    for name in names:
+        check_run_name(name)
+
 
 def make_recipe(flags):
     "The recipe that the flags ask for"
     from moonshine.training.loop import Recipe, check_recipe
-    return check_recipe(Recipe(
-        flags["epochs"], flags["batch_size"], flags["lr"], flags["lr_decay_ratio"],
-        number_list(flags["epoch_step"]), 0.9, flags["weight_decay"], flags["seed"], flags["amp"], compile=flags["compile"]))
+
+    return check_recipe(
+        Recipe(
+            flags["epochs"],
+            flags["batch_size"],
+            flags["lr"],
+            flags["lr_decay_ratio"],
+            number_list(flags["epoch_step"]),
+            0.9,
+            flags["weight_decay"],
+            flags["seed"],
+            flags["amp"],
+            compile=flags["compile"],
+        )
+    )
 
 # %% ../../nbs/cli/60_command_line.ipynb #00000012
 def find_block(flags):
     "The block: --conv, or else the Conv of --module, or else the full convolution"
     from moonshine.blocks.families import parse_block, use_module
+
     own = use_module(flags["module"], flags["blocktype"]) if flags["module"] else None
     return parse_block(flags["conv"] or own or "Conv", flags["blocktype"])
+
 
 def pick(flags):
     "The device"
     from moonshine.training.loop import deterministic, pick_device
-    if flags.get("deterministic"): deterministic()
+
+    if flags.get("deterministic"):
+        deterministic()
     return pick_device(flags["device"] if flags["GPU"] is None else f"cuda:{flags['GPU']}")
+
 
 def make_network(flags, num_classes=10):
     "The network that the flags ask for, its weights drawn from the seed"
-    import inspect, torch
-    from moonshine.training.checkpoints import NETWORKS
+    import inspect
+
+    import torch
+
     from moonshine.errors import lookup
+    from moonshine.training.checkpoints import NETWORKS
+
     torch.manual_seed(flags["seed"])
     known = {name: builder for name, builder in NETWORKS.items() if name.startswith(("wrn", "resnet"))}
     builder = lookup(known, flags["network"], "network")
@@ -226,13 +326,17 @@ def make_network(flags, num_classes=10):
 def find_teacher(flags):
     "A student's teacher, built from its own depth and width: (network, path), or (None, None) if it needs none"
     from moonshine.training import checkpoints as checkpoint
-    if flags["mode"] == "teacher" or not (flags["alpha"] or flags["beta"]): return None, None
+
+    if flags["mode"] == "teacher" or not (flags["alpha"] or flags["beta"]):
+        return None, None
     path = find_checkpoint(flags["teacher_name"], flags["directory"])
     return checkpoint.load(path)[0], path
+
 
 def read_data(flags):
     "The dataset, from whichever of the folder flags is given"
     from moonshine.data.datasets import load_data
+
     root = flags["data_dir"] or flags["imagenet_loc"] or flags["cifar_loc"]
     return load_data(flags["dataset"], root, flags["download"], flags["image_size"], flags["workers"])
 
@@ -240,110 +344,192 @@ def read_data(flags):
 def train_one(flags, recipe, device, model, teacher, path, data):
     "Train the teacher or the student that everything is ready for"
     from moonshine.losses.attention import attention_weights, check_fit, student_loss
-    if len(data.classes) != 10: model = make_network(flags, len(data.classes))
+
+    if len(data.classes) != 10:
+        model = make_network(flags, len(data.classes))
     name, loss = flags[f"{flags['mode']}_name"], None
     print(describe(flags["mode"], name, model))
     if teacher:
         print(describe("teacher", path, teacher))
         check_classes(teacher, data)
-        sizes = check_fit(model, teacher, next(iter(data.test_batches(2)))[0], flags["aux_loss"]) if flags["beta"] else []
-        loss = student_loss(len(data.classes), len(sizes), flags["alpha"], flags["beta"],
-                            flags["temperature"], flags["convention"], flags["aux_loss"])
-        if sizes and flags["aux_loss"] == "AT": print(attention_weights(sizes, flags["beta"], flags["convention"]))
+        sizes = (
+            check_fit(model, teacher, next(iter(data.test_batches(2)))[0], flags["aux_loss"])
+            if flags["beta"]
+            else []
+        )
+        loss = student_loss(
+            len(data.classes),
+            len(sizes),
+            flags["alpha"],
+            flags["beta"],
+            flags["temperature"],
+            flags["convention"],
+            flags["aux_loss"],
+        )
+        if sizes and flags["aux_loss"] == "AT":
+            print(attention_weights(sizes, flags["beta"], flags["convention"]))
     keys = ("alpha", "beta", "temperature", "convention", "aux_loss") if flags["mode"] == "student" else ()
     method = {key: flags[key] for key in keys}
-    run_training(data, model, name, recipe, flags["directory"], flags["resume"], device, teacher, loss,
-                 save_every=flags["save_every"], method=method, teacher_file=str(path or ""))
+    run_training(
+        data,
+        model,
+        name,
+        recipe,
+        flags["directory"],
+        flags["resume"],
+        device,
+        teacher,
+        loss,
+        save_every=flags["save_every"],
+        method=method,
+        teacher_file=str(path or ""),
+    )
 
 # %% ../../nbs/cli/60_command_line.ipynb #00000016
 @app.command()
 def distill(
-    architecture: Annotated[str, typer.Argument(help="a torchvision network: resnet18, mobilenet_v3_large, ...")],
+    architecture: Annotated[
+        str, typer.Argument(help="a torchvision network: resnet18, mobilenet_v3_large, ...")
+    ],
     data_dir: Annotated[str, option("holds train/CLASS/ and test/CLASS/ (or val)", "--data_dir")],
     block: Annotated[str, option("the student's cheap block", "--block", "--conv")] = "G(4)",
-    teacher_name: Annotated[Optional[str], option(
-        "the teacher's checkpoint; trained if absent; without it, ARCHITECTURE", "--teacher_checkpoint", "-t")] = None,
-    student_name: Annotated[Optional[str], option(
-        "the student's checkpoint; without it, ARCHITECTURE.student", "--student_checkpoint", "-s")] = None,
-    pretrained: Annotated[bool, option(
-        "a teacher that is to be trained starts from torchvision's weights (fetched)", "--pretrained")] = False,
-    layers: Annotated[Optional[str], option("to compare, as a,b,c; without it, chosen", "--layers")] = None,
-    keep: Annotated[Optional[str], option("convolutions or larger parts to leave as they are: a,b,c", "--keep")] = None,
-    round_groups: Annotated[bool, option(
-        "where the channels do not divide, take the nearest numbers that do", "--round_groups")] = False,
+    teacher_name: Annotated[
+        str | None,
+        option(
+            "the teacher's checkpoint; trained if absent; without it, ARCHITECTURE",
+            "--teacher_checkpoint",
+            "-t",
+        ),
+    ] = None,
+    student_name: Annotated[
+        str | None,
+        option("the student's checkpoint; without it, ARCHITECTURE.student", "--student_checkpoint", "-s"),
+    ] = None,
+    pretrained: Annotated[
+        bool,
+        option("a teacher that is to be trained starts from torchvision's weights (fetched)", "--pretrained"),
+    ] = False,
+    layers: Annotated[str | None, option("to compare, as a,b,c; without it, chosen", "--layers")] = None,
+    keep: Annotated[
+        str | None, option("convolutions or larger parts to leave as they are: a,b,c", "--keep")
+    ] = None,
+    round_groups: Annotated[
+        bool, option("where the channels do not divide, take the nearest numbers that do", "--round_groups")
+    ] = False,
     dry_run: Annotated[bool, option("print the plan and stop", "--dry_run")] = False,
-    stream: Annotated[bool, option("read images as they are needed, for many or large ones", "--stream")] = False,
+    stream: Annotated[
+        bool, option("read images as they are needed, for many or large ones", "--stream")
+    ] = False,
     image_size: Annotated[int, option("side of the images, in pixels", "--image_size")] = 64,
     workers: Annotated[int, option("processes that read images (--stream)", "--workers")] = 2,
-    teacher_epochs: Annotated[Optional[int], option("of the teacher; without it, --epochs", "--teacher_epochs")] = None,
-    epochs: Annotated[int, option(
-        "of the student; the learning rate drops after 30, 60 and 80 % of them", "--epochs")] = 30,
+    teacher_epochs: Annotated[
+        int | None, option("of the teacher; without it, --epochs", "--teacher_epochs")
+    ] = None,
+    epochs: Annotated[
+        int, option("of the student; the learning rate drops after 30, 60 and 80 % of them", "--epochs")
+    ] = 30,
     batch_size: Annotated[int, option("images in a batch", "--batch_size")] = 128,
     lr: Annotated[float, option("learning rate", "--lr")] = 0.1,
     weight_decay: Annotated[float, option("on everything", "--weightDecay")] = 5e-4,
     alpha: Annotated[float, option("share of knowledge distillation; 0 is none", "--alpha")] = 0,
-    beta: Annotated[Optional[float], option(
-        "weight of attention transfer; 0 is none; without it, 1000, or less if maps are small", "--beta")] = None,
+    beta: Annotated[
+        float | None,
+        option(
+            "weight of attention transfer; 0 is none; without it, 1000, or less if maps are small", "--beta"
+        ),
+    ] = None,
     temperature: Annotated[float, option("of knowledge distillation", "--temperature")] = 4,
     convention: Annotated[str, option("code or paper", "--loss_convention")] = "code",
     resume: Annotated[bool, option("continue the runs of these names", "--resume", "-r")] = False,
     seed: Annotated[int, option("of weights, order and augmentation", "--seed")] = 0,
-    save_every: Annotated[int, option(
-        "steps between two checkpoints; 0: a minute. The end of an epoch is saved in any case", "--save_every")] = 0,
-    deterministic: Annotated[bool, option("the same result every time on a GPU too; slower", "--deterministic")] = False,
+    save_every: Annotated[
+        int,
+        option(
+            "steps between two checkpoints; 0: a minute. The end of an epoch is saved in any case",
+            "--save_every",
+        ),
+    ] = 0,
+    deterministic: Annotated[
+        bool, option("the same result every time on a GPU too; slower", "--deterministic")
+    ] = False,
     device: Annotated[str, option("auto, cpu, cuda, cuda:N", "--device")] = "auto",
     amp: Annotated[str, option("none (float32), bf16, or auto", "--amp")] = "none",
-    directory: Annotated[str, option("folder of checkpoints and histories", "--checkpoint_dir")] = "checkpoints",
+    directory: Annotated[
+        str, option("folder of checkpoints and histories", "--checkpoint_dir")
+    ] = "checkpoints",
 ):
     "Make and train a student of a torchvision network. On your own images: cheap convolutions, taught by attention."
     flags = dict(locals())
-    for name, value in DISTILL_CONSTANTS.items(): flags.setdefault(name, value)
+    for name, value in DISTILL_CONSTANTS.items():
+        flags.setdefault(name, value)
     flags["teacher_name"] = teacher_name or architecture
     flags["student_name"] = student_name or f"{architecture}.student"
     check_flags(flags)
     check_distill_flags(flags)
     place = pick(flags)
-    network_of(flags, 2)                                    # an unknown architecture shows before data is read
+    network_of(flags, 2)  # an unknown architecture shows before data is read
     check_names(flags["teacher_name"], flags["student_name"])
     data = read_images(flags)
     check_distill(flags, network_of(flags, len(data.classes)), next(iter(data.test_batches(2)))[0])
-    if dry_run: return print_plan(flags, data)
+    if dry_run:
+        return print_plan(flags, data)
     distill_one(flags, place, *teacher_of(flags, data, place))
 
 # %% ../../nbs/cli/60_command_line.ipynb #00000017
 DISTILL_CONSTANTS = dict(dataset="folder", mode="student", aux_loss="AT", network="wrn", splits=1, GPU=None)
 
+
 def check_distill_flags(flags):
     "What `distill` has besides the flags of `train`: the recipe of teacher and student, and the block"
     from moonshine.blocks.families import parse_block
+
     parse_block(flags["block"])
     if flags["teacher_name"] == flags["student_name"]:
         raise InputError(f"teacher and student are both called {flags['student_name']}; give -s another name")
-    for epochs in (flags["epochs"], flags["teacher_epochs"]): epochs is None or distill_recipe(flags, epochs)
+    for epochs in (flags["epochs"], flags["teacher_epochs"]):
+        epochs is None or distill_recipe(flags, epochs)
+
 
 def distill_recipe(flags, epochs):
     "The paper's recipe over so many epochs, with the flags' numbers"
     from moonshine.distillation import shortened
     from moonshine.training.loop import check_recipe
-    return check_recipe(shortened(max(epochs, 0), batch_size=flags["batch_size"], learning_rate=flags["lr"],
-                                  weight_decay=flags["weight_decay"], seed=flags["seed"], amp=flags["amp"]))
+
+    return check_recipe(
+        shortened(
+            max(epochs, 0),
+            batch_size=flags["batch_size"],
+            learning_rate=flags["lr"],
+            weight_decay=flags["weight_decay"],
+            seed=flags["seed"],
+            amp=flags["amp"],
+        )
+    )
+
 
 def network_of(flags, classes):
     "The torchvision network, with new weights drawn from the seed"
     import torch
+
     from moonshine.surgery.replacement import network_from_torchvision
+
     torch.manual_seed(flags["seed"])
     return network_from_torchvision(flags["architecture"], classes)
+
 
 def read_images(flags):
     "The images, in memory or streamed"
     from moonshine.data.datasets import folder, imagenet
-    if flags["stream"]: return imagenet(flags["data_dir"], flags["image_size"], flags["workers"])
+
+    if flags["stream"]:
+        return imagenet(flags["data_dir"], flags["image_size"], flags["workers"])
     return folder(flags["data_dir"], flags["image_size"])
+
 
 def normalized_by(data, how):
     "The data, normalized as a teacher was used to: `how` holds mean and std of each color"
     from dataclasses import replace
+
     return replace(data, mean=tuple(how["mean"]), std=tuple(how["std"])) if how else data
 
 # %% ../../nbs/cli/60_command_line.ipynb #00000018
@@ -351,6 +537,7 @@ def teacher_of(flags, data, device):
     "(teacher, the data as it wants them normalized): the checkpoint of its name, or else trained now"
     from moonshine.training import checkpoints as checkpoint
     from moonshine.training.loop import Run
+
     file = Run(flags["teacher_name"], flags["directory"]).checkpoint
     saved = checkpoint.describe(file) if file.exists() else {}
     planned, done = saved.get("recipe", {}).get("epochs", 0), len(saved.get("history", ()))
@@ -360,25 +547,42 @@ def teacher_of(flags, data, device):
         return teacher, normalized_by(data, saved.get("normalization"))
     return train_teacher(flags, data, device, file)
 
+
 def train_teacher(flags, data, device, file):
     "Train the teacher on the images: (teacher, the data as it was normalized)"
     teacher = network_of(flags, len(data.classes))
     print(describe("teacher", flags["teacher_name"], teacher))
-    print(f"{file} is not finished; it goes on" if file.exists() else f"there is no {file} yet: it is trained first")
-    if flags["pretrained"]: data = normalized_by(data, start_from_torchvision(teacher, flags["architecture"]))
+    print(
+        f"{file} is not finished; it goes on"
+        if file.exists()
+        else f"there is no {file} yet: it is trained first"
+    )
+    if flags["pretrained"]:
+        data = normalized_by(data, start_from_torchvision(teacher, flags["architecture"]))
     recipe = distill_recipe(flags, flags["teacher_epochs"] or flags["epochs"])
-    run_training(data, teacher, flags["teacher_name"], recipe, flags["directory"], flags["resume"], device,
-                 save_every=flags["save_every"])
+    run_training(
+        data,
+        teacher,
+        flags["teacher_name"],
+        recipe,
+        flags["directory"],
+        flags["resume"],
+        device,
+        save_every=flags["save_every"],
+    )
     return teacher.eval(), data
+
 
 def start_from_torchvision(network, architecture) -> dict:
     "Torchvision's best weights put into a network, but for a head of another size; returns their normalization"
     from torchvision.models import get_model_weights
+
     weights = get_model_weights(architecture).DEFAULT
     print(f"starting from {weights}; {copy_fitting(network, weights.get_state_dict())}")
     return dict(mean=weights.transforms().mean, std=weights.transforms().std)
 
-def copy_fitting(network, state:dict) -> str:
+
+def copy_fitting(network, state: dict) -> str:
     "Copy what has the same name and shape; says what was not"
     own = network.state_dict()
     fitting = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
@@ -391,43 +595,77 @@ def distill_one(flags, device, teacher, data):
     "Train the student of a teacher"
     from moonshine import distillation
     from moonshine.training import loop as trainer
+
     recipe = distill_recipe(flags, flags["epochs"])
     with trainer.SignalHandler() as stop:
         student = distillation.distill(
-            teacher, data, flags["block"], recipe, layer_names(flags), flags["alpha"], flags["beta"],
-            flags["temperature"], flags["convention"], flags["student_name"], flags["directory"], flags["resume"],
-            str(device), save_every=flags["save_every"], stop=stop, **cheapen_options(flags))
+            teacher,
+            data,
+            flags["block"],
+            recipe,
+            layer_names(flags),
+            flags["alpha"],
+            flags["beta"],
+            flags["temperature"],
+            flags["convention"],
+            flags["student_name"],
+            flags["directory"],
+            flags["resume"],
+            str(device),
+            save_every=flags["save_every"],
+            stop=stop,
+            **cheapen_options(flags),
+        )
     history, run = student.history, trainer.Run(flags["student_name"], flags["directory"])
     if history:
-        print(f"the teacher's {trainer.evaluate(teacher, data)['test_error']:.2f} % test error; the student's, "
-              f"{trainer.best_and_last(history)}\nsaved {run.checkpoint} and {run.history}")
-    if len(history) < recipe.epochs: leave(stop)
+        print(
+            f"the teacher's {trainer.evaluate(teacher, data)['test_error']:.2f} % test error; the student's, "
+            f"{trainer.best_and_last(history)}\nsaved {run.checkpoint} and {run.history}"
+        )
+    if len(history) < recipe.epochs:
+        leave(stop)
+
 
 def cheapen_options(flags) -> dict:
     return dict(keep=flags["keep"].split(",") if flags["keep"] else [], round_groups=flags["round_groups"])
 
-def layer_names(flags): return flags["layers"].split(",") if flags["layers"] else None
+
+def layer_names(flags):
+    return flags["layers"].split(",") if flags["layers"] else None
+
 
 def check_distill(flags, network, x):
     "Go through everything once, on two images and new weights, before hours are spent on a teacher"
     from collections import Counter
+
+    from moonshine.distillation import make_student
     from moonshine.losses.attention import check_fit
     from moonshine.surgery.replacement import plan
-    from moonshine.distillation import make_student
+
     why = [row["why"].split(":")[0] for row in plan(network, flags["block"], **cheapen_options(flags))]
     if all(why) and not flags["dry_run"]:
-        raise InputError(f"nothing of {flags['architecture']} becomes cheaper by {flags['block']} "
-                         f"({', '.join(f'{count} × {reason}' for reason, count in Counter(why).items())})")
+        raise InputError(
+            f"nothing of {flags['architecture']} becomes cheaper by {flags['block']} "
+            f"({', '.join(f'{count} × {reason}' for reason, count in Counter(why).items())})"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        student = make_student(network, flags["block"], x, [] if flags["beta"] == 0 else layer_names(flags),
-                               **cheapen_options(flags))
-    if flags["beta"] != 0: check_fit(student, network, x)
+        student = make_student(
+            network,
+            flags["block"],
+            x,
+            [] if flags["beta"] == 0 else layer_names(flags),
+            **cheapen_options(flags),
+        )
+    if flags["beta"] != 0:
+        check_fit(student, network, x)
+
 
 def print_plan(flags, data):
     "What would be substituted, and where attention would be compared"
-    from moonshine.surgery.replacement import attention_choice, plan
     from moonshine.costs.counting import text_table
+    from moonshine.surgery.replacement import attention_choice, plan
+
     network, (x, _) = network_of(flags, len(data.classes)), next(iter(data.test_batches(2)))
     print(text_table(plan(network, flags["block"], tuple(x.shape[1:]), **cheapen_options(flags))))
     print("attention would be compared at", ", ".join(layer_names(flags) or attention_choice(network, x)))
@@ -436,25 +674,53 @@ def print_plan(flags, data):
 @app.command()
 def reproduce(
     table: Annotated[str, typer.Argument(help="table2, table3 or table4 of the paper")],
-    preset: Annotated[str, option(
-        "paper (its exact recipe), cpu (overnight on a laptop) or smoke (two minutes, drawn shapes)", "--preset")] = "paper",
-    rows: Annotated[Optional[str], option("blocks or networks of the table, as 'G(N/8),16-1,teacher'; without it, all", "--rows")] = None,
-    methods: Annotated[Optional[str], option("of scratch,kd,at,kd-paper,kd+at; without it, the preset's", "--methods")] = None,
-    dataset: Annotated[Optional[str], option("whose column of the paper: cifar10 or cifar100", "--dataset")] = None,
-    seeds: Annotated[Optional[int], option("how many; without it, the preset's number", "--seeds")] = None,
-    own_teachers: Annotated[bool, option("a teacher for each seed; without it, one for all", "--own_teachers")] = False,
-    epochs: Annotated[Optional[int], option("another number than the preset's: another recipe", "--epochs")] = None,
-    teacher: Annotated[Optional[str], option("a checkpoint that teaches; without it, the teacher is trained first", "--teacher")] = None,
-    images: Annotated[Optional[int], option("so many training images, as many of each class; without it, all", "--images")] = None,
-    data_dir: Annotated[Optional[str], option("CIFAR's files, or class folders under train/ and test/ (or val)", "--data_dir")] = None,
+    preset: Annotated[
+        str,
+        option(
+            "paper (its exact recipe), cpu (overnight on a laptop) or smoke (two minutes, drawn shapes)",
+            "--preset",
+        ),
+    ] = "paper",
+    rows: Annotated[
+        str | None,
+        option("blocks or networks of the table, as 'G(N/8),16-1,teacher'; without it, all", "--rows"),
+    ] = None,
+    methods: Annotated[
+        str | None, option("of scratch,kd,at,kd-paper,kd+at; without it, the preset's", "--methods")
+    ] = None,
+    dataset: Annotated[
+        str | None, option("whose column of the paper: cifar10 or cifar100", "--dataset")
+    ] = None,
+    seeds: Annotated[int | None, option("how many; without it, the preset's number", "--seeds")] = None,
+    own_teachers: Annotated[
+        bool, option("a teacher for each seed; without it, one for all", "--own_teachers")
+    ] = False,
+    epochs: Annotated[
+        int | None, option("another number than the preset's: another recipe", "--epochs")
+    ] = None,
+    teacher: Annotated[
+        str | None,
+        option("a checkpoint that teaches; without it, the teacher is trained first", "--teacher"),
+    ] = None,
+    images: Annotated[
+        int | None, option("so many training images, as many of each class; without it, all", "--images")
+    ] = None,
+    data_dir: Annotated[
+        str | None, option("CIFAR's files, or class folders under train/ and test/ (or val)", "--data_dir")
+    ] = None,
     out: Annotated[str, option("folder of the runs' folders", "--out")] = "reproduction",
-    shard: Annotated[Optional[str], option("i/n: this machine's share of the students", "--shard")] = None,
+    shard: Annotated[str | None, option("i/n: this machine's share of the students", "--shard")] = None,
     parallel: Annotated[int, option("processes at once", "--parallel")] = 1,
     dry_run: Annotated[bool, option("print the plan and the time it takes, and stop", "--dry_run")] = False,
     device: Annotated[str, option("auto, cpu, cuda, cuda:N", "--device")] = "auto",
     amp: Annotated[str, option("none (float32), bf16, or auto", "--amp")] = "none",
-    compile: Annotated[bool, option(
-        "torch.compile the training step: each run begins a minute or two later, pays in runs of an hour", "--compile")] = False,
+    compile: Annotated[
+        bool,
+        option(
+            "torch.compile the training step: each run begins a minute or two later, pays in runs of an hour",
+            "--compile",
+        ),
+    ] = False,
     workers: Annotated[int, option("processes that read the images of table 3", "--workers")] = 2,
     save_every: Annotated[int, option("steps between two checkpoints; 0: a minute", "--save_every")] = 0,
     quiet: Annotated[bool, option("a line a run, not a line an epoch", "--quiet")] = False,
@@ -464,29 +730,37 @@ def reproduce(
     flags = dict(locals())
     from moonshine.paper import runner as reproduction
     from moonshine.training.loop import SignalHandler
-    with SignalHandler() as stop: done = reproduction.reproduce(**flags, stop=stop)
-    if not done: leave(stop)
+
+    with SignalHandler() as stop:
+        done = reproduction.reproduce(**flags, stop=stop)
+    if not done:
+        leave(stop)
 
 # %% ../../nbs/cli/60_command_line.ipynb #0000001d
 @app.command()
 def bench(
     quick: Annotated[bool, option("two rows, within a minute", "--quick")] = False,
-    file: Annotated[Optional[str], option("write every single time to this file", "--json")] = None,
+    file: Annotated[str | None, option("write every single time to this file", "--json")] = None,
     device: Annotated[str, option("auto, cpu, cuda, cuda:N", "--device")] = "auto",
     pairs: Annotated[int, option("turns of each side", "--pairs")] = 5,
-    data_dir: Annotated[Optional[str], option("folder of CIFAR-10; without it, drawn shapes", "--data_dir")] = None,
+    data_dir: Annotated[
+        str | None, option("folder of CIFAR-10; without it, drawn shapes", "--data_dir")
+    ] = None,
 ):
     "How fast is training here? The textbook loop and ours, side by side, in turns."
     from pathlib import Path
+
     from moonshine import benchmarking as benches
     from moonshine.data.datasets import cifar10
     from moonshine.training.loop import pick_device
+
     if file and not Path(file).resolve().parent.is_dir():
         raise InputError(f"--json {file}: there is no folder {Path(file).resolve().parent}; make it first")
     data = cifar10(data_dir) if data_dir else None
     result = benches.bench(data, pick_device(device), pairs, quick)
     print(f"\n{benches.table(result)}\n{result['seconds']:.0f} seconds in all")
-    if file: Path(file).write_text(json.dumps(result, indent=1) + "\n")
+    if file:
+        Path(file).write_text(json.dumps(result, indent=1) + "\n")
 
 # %% ../../nbs/cli/60_command_line.ipynb #0000001f
 @app.command()
@@ -496,17 +770,24 @@ def demo(
 ):
     "See it work, in minutes. Draws images, trains a teacher and one cheap student three ways, shows where they look."
     from dataclasses import replace
+
     from moonshine import demonstration
     from moonshine.training.loop import check_recipe
+
     demonstration.demo(directory, recipe=check_recipe(replace(demonstration.RECIPE, seed=seed)))
+
 
 @app.command()
 def costs(
-    blocks: Annotated[Optional[list[str]], typer.Argument(help="blocks, e.g. S 'G(N/8)' 'BG(2,M/8)'")] = None,
-    table: Annotated[Optional[int], option(
-        "a table of the paper, ours beside the printed figures: 1, 2, 3 or 4", "--table")] = None,
-    latency: Annotated[bool, option(
-        "measure too: memory of a training step of 128, milliseconds at batch 1 and 128", "--latency")] = False,
+    blocks: Annotated[list[str] | None, typer.Argument(help="blocks, e.g. S 'G(N/8)' 'BG(2,M/8)'")] = None,
+    table: Annotated[
+        int | None,
+        option("a table of the paper, ours beside the printed figures: 1, 2, 3 or 4", "--table"),
+    ] = None,
+    latency: Annotated[
+        bool,
+        option("measure too: memory of a training step of 128, milliseconds at batch 1 and 128", "--latency"),
+    ] = False,
     depth: Annotated[int, option("6n + 4", "--wrn_depth")] = 40,
     width: Annotated[float, option("multiplies the channels 16, 32, 64", "--wrn_width")] = 2,
 ):
@@ -515,26 +796,37 @@ def costs(
         raise InputError(f"the paper has no --table {table}; use --table 1, 2, 3 or 4")
     if table and (blocks or latency):
         raise InputError("--table is of the paper's networks; leave out the blocks and --latency")
-    if table: print_table(table)
-    else: print_costs(blocks or ["S", "G(N/8)", "G(N)", "B(2)", "BG(2,M/8)"], depth, width, latency)
+    if table:
+        print_table(table)
+    else:
+        print_costs(blocks or ["S", "G(N/8)", "G(N)", "B(2)", "BG(2,M/8)"], depth, width, latency)
 
 # %% ../../nbs/cli/60_command_line.ipynb #00000020
 def print_costs(blocks, depth, width, latency):
     "The costs of blocks, on request with measured ones; the machine is told, for the milliseconds are its own"
     from moonshine.costs.counting import block_costs, text_table
+
     measured = dict(batches=(1, 128), train_batch=128) if latency else {}
     print(text_table(block_costs(blocks, depth, width, **measured)))
     if latency:
         import torch
-        print(f"\nmedians of forward passes in turns, on the CPU, threads: {torch.get_num_threads()}; "
-              "compare within this table alone")
+
+        print(
+            f"\nmedians of forward passes in turns, on the CPU, threads: {torch.get_num_threads()}; "
+            "compare within this table alone"
+        )
+
 
 def print_table(number):
     "What we count of a table of the paper beside the printed figures; Table 2 dataset by dataset"
     from moonshine.costs.counting import table2, text_table
     from moonshine.paper.tables import table
-    parts = {f"Table {number}": table(number)} if number != 2 else {
-        name: table2(name) for name in ("cifar10", "cifar100")}
+
+    parts = (
+        {f"Table {number}": table(number)}
+        if number != 2
+        else {name: table2(name) for name in ("cifar10", "cifar100")}
+    )
     what = "formulas hold (N = 64, k = 3, g = 8, b = 2)" if number == 1 else "totals are the paper's"
     for name, rows in parts.items():
         agree = sum(not row["note"] for row in rows)
@@ -544,91 +836,127 @@ def print_table(number):
 def lessons(folder) -> list:
     "The lessons in a folder, in their order"
     from pathlib import Path
+
     return sorted(Path(folder).glob("[1-9]_*.ipynb"))
+
 
 def course_folder(
     package,  # folder of the package moonshine
-) -> tuple:   # (folder of the lessons, whether it is a checkout's own, to be worked in)
+) -> tuple:  # (folder of the lessons, whether it is a checkout's own, to be worked in)
     "Where the lessons are"
     from pathlib import Path
-    for folder, own in ((Path(package).parent / "nbs" / "tutorials", True), (Path(package) / "course", False)):
-        if lessons(folder): return folder, own
+
+    for folder, own in (
+        (Path(package).parent / "nbs" / "tutorials", True),
+        (Path(package) / "course", False),
+    ):
+        if lessons(folder):
+            return folder, own
     raise InputError("this installation has no lessons; install moonshine again from its repository or wheel")
+
 
 def copy_course(
     source,  # folder of the lessons
     target,  # folder of the reader's; made if it is not there
-) -> list:   # names of lessons that were there, differ, and are kept
+) -> list:  # names of lessons that were there, differ, and are kept
     "Copy the lessons, overwriting nothing"
     import shutil
     from pathlib import Path
+
     target, kept = Path(target), []
-    if target.is_file(): raise InputError(f"{target} is a file; name a folder for the course")
+    if target.is_file():
+        raise InputError(f"{target} is a file; name a folder for the course")
     target.mkdir(parents=True, exist_ok=True)
     for lesson in lessons(source):
         copy = target / lesson.name
-        if not copy.exists(): shutil.copyfile(lesson, copy)
-        elif copy.read_bytes() != lesson.read_bytes(): kept.append(lesson.name)
+        if not copy.exists():
+            shutil.copyfile(lesson, copy)
+        elif copy.read_bytes() != lesson.read_bytes():
+            kept.append(lesson.name)
     return kept
 
 # %% ../../nbs/cli/60_command_line.ipynb #00000025
 def jupyterlab():
     "The function that runs JupyterLab until it is stopped, given its command line"
-    try: from jupyterlab.labapp import main as run_lab
+    try:
+        from jupyterlab.labapp import main as run_lab
     except ImportError as error:
-        raise InputError(f"JupyterLab can't be loaded ({error}); install it: pip install jupyterlab") from None
+        raise InputError(
+            f"JupyterLab can't be loaded ({error}); install it: pip install jupyterlab"
+        ) from None
     return run_lab
+
 
 @app.command()
 def lab(
-    folder: Annotated[Optional[str], typer.Argument(
-        help="where your copy of the lessons goes; without it, moonshine-course; in a checkout, nbs/tutorials")] = None,
+    folder: Annotated[
+        str | None,
+        typer.Argument(
+            help="where your copy of the lessons goes; without it, moonshine-course; in a checkout, nbs/tutorials"
+        ),
+    ] = None,
     no_browser: Annotated[bool, option("print the address and open no browser", "--no-browser")] = False,
     port: Annotated[int, option("of the server; the next free one if it is taken", "--port")] = 8888,
     allow_root: Annotated[bool, option("let root run the server, as in a container", "--allow-root")] = False,
 ):
     "Open the course in JupyterLab. Nine lessons; your own copies of them, where the package is installed."
-    import moonshine
     from pathlib import Path
-    if not 0 < port < 65536: raise InputError(f"--port is {port}; it must be between 1 and 65535")
+
+    import moonshine
+
+    if not 0 < port < 65536:
+        raise InputError(f"--port is {port}; it must be between 1 and 65535")
     run_lab = jupyterlab()
     place, own = course_folder(Path(moonshine.__file__).parent)
     if folder or not own:
         source, place = place, Path(folder or "moonshine-course")
         kept = copy_course(source, place)
-        if kept: print(f"kept as they are, for they differ from the course's own: {', '.join(kept)}")
+        if kept:
+            print(f"kept as they are, for they differ from the course's own: {', '.join(kept)}")
     print(f"the course is in {place}")
     flags = ["--no-browser"] * no_browser + ["--allow-root"] * allow_root
     run_lab([str(lessons(place)[0]), f"--port={port}", *flags])
 
 # %% ../../nbs/cli/60_command_line.ipynb #00000027
-def main(arguments:list[str]|None=None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     "Run the command line; returns the exit status, and exits with it when called as a program"
     given = sys.argv[1:] if arguments is None else arguments
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *where: _say(f"note: {message}")
-        with time_to_say(): status = _run(given)
-    if arguments is None: sys.exit(status)
+        with time_to_say():
+            status = _run(given)
+    if arguments is None:
+        sys.exit(status)
     return status
+
 
 def _run(given):
     try:
-        with one_of_several(): return app(given or ["--help"], standalone_mode=False) or 0
-    except InputError as error: return _complain(error)
-    except OSError as error: return _complain(f"{error.filename or 'a file'}: {error.strerror or error}")
-    except KeyboardInterrupt: return 130
+        with one_of_several():
+            return app(given or ["--help"], standalone_mode=False) or 0
+    except InputError as error:
+        return _complain(error)
+    except OSError as error:
+        return _complain(f"{error.filename or 'a file'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        return 130
     except Exception as error:
         if not hasattr(error, "format_message"):
-            traceback.clear_frames(error.__traceback__)    # ends the workers of a stream, for which Python would wait
+            traceback.clear_frames(
+                error.__traceback__
+            )  # ends the workers of a stream, for which Python would wait
             raise
         return _complain(error.format_message())
+
 
 def _complain(message):
     _say(" ".join(str(message).split()))
     return 2
 
+
 def _say(line):
-    if first_to_say(line): print(f"moonshine: {line}", file=sys.stderr, flush=True)
+    if first_to_say(line):
+        print(f"moonshine: {line}", file=sys.stderr, flush=True)
 
 # %% ../../nbs/cli/60_command_line.ipynb #00000029
 def one_of_several():
@@ -636,36 +964,54 @@ def one_of_several():
     context = ExitStack()
     if "RANK" in os.environ:
         from moonshine.training import distributed as workers
+
         context.enter_context(workers.joined())
-        if workers.rank(): context.enter_context(redirect_stdout(context.enter_context(open(os.devnull, "w"))))
+        if workers.rank():
+            context.enter_context(redirect_stdout(context.enter_context(open(os.devnull, "w"))))
     return context
+
 
 @contextmanager
 def time_to_say():
     "Within `with`, SIGTERM ends a process that `torchrun` started five seconds later"
-    if "RANK" not in os.environ: yield; return
+    if "RANK" not in os.environ:
+        yield
+        return
     before = signal.signal(signal.SIGTERM, lambda *received: signal.alarm(5))
-    try: yield
-    finally: signal.signal(signal.SIGTERM, before)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
 
 def first_to_say(line):
     "Whether this is not yet said by another process"
-    if "RANK" not in os.environ: return True
+    if "RANK" not in os.environ:
+        return True
     from moonshine.training import distributed as workers
+
     return workers.first_to_say(line)
 
 # %% ../../nbs/cli/60_command_line.ipynb #00000035
 @app.command()
 def report(
-    folder: Annotated[str, typer.Argument(help="holds the folders of finished runs, as `moonshine reproduce` leaves them")],
-    out: Annotated[Optional[str], option(
-        "where report.md, report.html and report.png go; without it, FOLDER", "--out")] = None,
-    latency: Annotated[bool, option(
-        "time all networks here, the paper's too; without it, the results' own times", "--latency")] = False,
+    folder: Annotated[
+        str, typer.Argument(help="holds the folders of finished runs, as `moonshine reproduce` leaves them")
+    ],
+    out: Annotated[
+        str | None, option("where report.md, report.html and report.png go; without it, FOLDER", "--out")
+    ] = None,
+    latency: Annotated[
+        bool,
+        option("time all networks here, the paper's too; without it, the results' own times", "--latency"),
+    ] = False,
 ):
     "Judge finished runs beside the paper's. Errors with their spread, who wins and how sure that is, a plot."
     from moonshine.paper import report as judge
+
     made = judge.report(folder, out, latency)
-    for title, lines in made["findings"].items(): print("\n".join([title, *(f"- {line}" for line in lines), ""]))
-    for line in made["refused"]: print(f"moonshine: not used: {line}", file=sys.stderr)
+    for title, lines in made["findings"].items():
+        print("\n".join([title, *(f"- {line}" for line in lines), ""]))
+    for line in made["refused"]:
+        print(f"moonshine: not used: {line}", file=sys.stderr)
     print("wrote", *made["files"])

@@ -7,7 +7,9 @@ __all__ = ['parameters', 'paper_parameters', 'saved_bytes', 'images', 'mult_adds
            'peak_activation_bytes', 'side_by_side', 'latency', 'cost_table', 'block_costs', 'text_table']
 
 # %% ../../nbs/core/11_costs.ipynb #00000002
-import csv, io, json
+import csv
+import io
+import json
 from copy import deepcopy
 from importlib.resources import files
 from statistics import median
@@ -22,17 +24,21 @@ from ..errors import InputError
 from ..models.wide_resnet import wrn
 
 # %% ../../nbs/core/11_costs.ipynb #00000005
-def parameters(model:nn.Module) -> int:
+def parameters(model: nn.Module) -> int:
     "Trainable numbers"
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
-def paper_parameters(model:nn.Module) -> int:
+
+def paper_parameters(model: nn.Module) -> int:
     "Numbers in the saved state but for batch counters: how the paper's tables count"
-    return sum(value.numel() for name, value in model.state_dict().items()
-               if not name.endswith("num_batches_tracked"))
+    return sum(
+        value.numel()
+        for name, value in model.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    )
 
 # %% ../../nbs/core/11_costs.ipynb #00000008
-def saved_bytes(model:nn.Module) -> int:
+def saved_bytes(model: nn.Module) -> int:
     "Size of the file that torch.save makes of the network's state"
     buffer = io.BytesIO()
     torch.save(model.state_dict(), buffer)
@@ -40,8 +46,8 @@ def saved_bytes(model:nn.Module) -> int:
 
 # %% ../../nbs/core/11_costs.ipynb #0000000b
 def images(
-    model:nn.Module,          # a batch that fits its device and its type of numbers
-    batch_size:int=1,
+    model: nn.Module,  # a batch that fits its device and its type of numbers
+    batch_size: int = 1,
     input_shape=(3, 32, 32),  # of one image: (C, H, W)
 ) -> torch.Tensor:
     "A batch of noise for a network, (B, C, H, W); the same one every time"
@@ -52,29 +58,34 @@ def images(
 # %% ../../nbs/core/11_costs.ipynb #0000000c
 @torch.no_grad()
 def mult_adds(
-    model:nn.Module,
+    model: nn.Module,
     input_shape=(3, 32, 32),  # of one image: (C, H, W)
 ) -> int:
     "Multiply-adds of convolutions and matrix products for one image"
     x, was_training = images(model, 1, input_shape), model.training
     try:
-        with FlopCounterMode(display=False) as counter: model.eval()(x)
-    finally: model.train(was_training)
+        with FlopCounterMode(display=False) as counter:
+            model.eval()(x)
+    finally:
+        model.train(was_training)
     return counter.get_total_flops() // 2
 
 # %% ../../nbs/core/11_costs.ipynb #00000014
-def _facts(name): return files("moonshine").joinpath("facts", name).read_text()
+def _facts(name):
+    return files("moonshine").joinpath("facts", name).read_text()
 
-def paper_table(number:int=2) -> list[dict]:
+
+def paper_table(number: int = 2) -> list[dict]:
     "A table of the paper as printed, a dict a row"
     return list(csv.DictReader(_facts(f"table{number}.csv").splitlines()))
+
 
 def misprints() -> list[dict]:
     "Printed figures that can't be right, each with the reason"
     return json.loads(_facts("notes.json"))["misprints"]
 
 # %% ../../nbs/core/11_costs.ipynb #00000015
-def table2(dataset:str="cifar10") -> list[dict]:
+def table2(dataset: str = "cifar10") -> list[dict]:
     "The 26 networks of Table 2: `network`, `block`, `parameters` counted as the paper does, `printed`, `note`"
     classes, column = dict(cifar10=10, cifar100=100)[dataset], f"{dataset}_params"
     wrong = {(entry["block"], entry["column"]): entry["why"] for entry in misprints()}
@@ -83,38 +94,49 @@ def table2(dataset:str="cifar10") -> list[dict]:
         model = wrn(int(row["depth"]), float(row["width"]), row["block"], classes)
         total, printed = paper_parameters(model), int(row[column])
         note = "" if total == printed else wrong.get((row["block"], column), "differs")
-        rows.append(dict(network=f"WRN-{row['depth']}-{row['width']}", block=row["block"],
-                         parameters=total, printed=printed, note=note))
+        rows.append(
+            dict(
+                network=f"WRN-{row['depth']}-{row['width']}",
+                block=row["block"],
+                parameters=total,
+                printed=printed,
+                note=note,
+            )
+        )
     return rows
 
 # %% ../../nbs/core/11_costs.ipynb #0000001d
 def peak_activation_bytes(
-    model:nn.Module,
+    model: nn.Module,
     input_shape=(3, 32, 32),  # of one image: (C, H, W)
-    batch_size:int=128,
+    batch_size: int = 128,
 ) -> int:
     "Memory for the activations of one training step: saved for backward (CPU), most allocated (CUDA)"
-    model = deepcopy(model).train()                          # the step would move its running means
+    model = deepcopy(model).train()  # the step would move its running means
     first = next(model.parameters(), torch.empty(0))
-    with torch.enable_grad(), torch.random.fork_rng():       # dropout draws numbers
+    with torch.enable_grad(), torch.random.fork_rng():  # dropout draws numbers
         measure = _peak_allocated if first.is_cuda else _saved_for_backward
         return measure(model, lambda: images(model, batch_size, input_shape))
 
+
 def _saved_for_backward(model, batch):
     own = {value.untyped_storage().data_ptr() for value in (*model.parameters(), *model.buffers())}
-    held = {}                                                # where a piece of memory begins -> its bytes
+    held = {}  # where a piece of memory begins -> its bytes
+
     def note(saved):
         piece = saved.untyped_storage()
-        if piece.data_ptr() not in own: held[piece.data_ptr()] = piece.nbytes()
+        if piece.data_ptr() not in own:
+            held[piece.data_ptr()] = piece.nbytes()
         return saved
+
     with torch.autograd.graph.saved_tensors_hooks(note, lambda saved: saved):
-        loss = model(batch()).mean()                         # while `loss` lives, so does all that is held
+        loss = model(batch()).mean()  # while `loss` lives, so does all that is held
     return sum(held.values())
 
 # %% ../../nbs/core/11_costs.ipynb #0000001e
 def _peak_allocated(model, batch):
     device = next(model.parameters()).device
-    model(batch()).mean().backward()                         # gradients of the weights exist from here on
+    model(batch()).mean().backward()  # gradients of the weights exist from here on
     torch.cuda.synchronize(device)
     before = torch.cuda.memory_allocated(device)
     torch.cuda.reset_peak_memory_stats(device)
@@ -134,54 +156,71 @@ def _milliseconds(model, x):
 
 # %% ../../nbs/core/11_costs.ipynb #00000027
 def side_by_side(
-    models:dict,              # name -> network, each on its own device
+    models: dict,  # name -> network, each on its own device
     input_shape=(3, 32, 32),  # of one image: (C, H, W)
-    batch_size:int=1,
-    repeats:int=7,            # timed rounds; in each, every network runs once
-    warmup:int=2,             # rounds before those, not timed
+    batch_size: int = 1,
+    repeats: int = 7,  # timed rounds; in each, every network runs once
+    warmup: int = 2,  # rounds before those, not timed
 ) -> list[dict]:
     "Median time of a forward pass, in turns: `network`, `ms`, `ratio` to the first network"
     if min(batch_size, repeats) < 1 or warmup < 0:
-        raise InputError(f"batch_size {batch_size}, repeats {repeats}, warmup {warmup}: "
-                         "the first two must be 1 or more, the last 0 or more")
+        raise InputError(
+            f"batch_size {batch_size}, repeats {repeats}, warmup {warmup}: "
+            "the first two must be 1 or more, the last 0 or more"
+        )
     batches = {name: images(model, batch_size, input_shape) for name, model in models.items()}
     modes = {name: model.training for name, model in models.items()}
     times = {name: [] for name in models}
     try:
-        for model in models.values(): model.eval()
+        for model in models.values():
+            model.eval()
         with torch.inference_mode():
             for _ in range(warmup + repeats):
-                for name, model in models.items(): times[name].append(_milliseconds(model, batches[name]))
+                for name, model in models.items():
+                    times[name].append(_milliseconds(model, batches[name]))
     finally:
-        for name, model in models.items(): model.train(modes[name])
+        for name, model in models.items():
+            model.train(modes[name])
     medians = {name: median(each[warmup:]) for name, each in times.items()}
-    return [dict(network=name, ms=ms, ratio=ms / next(iter(medians.values()))) for name, ms in medians.items()]
+    return [
+        dict(network=name, ms=ms, ratio=ms / next(iter(medians.values()))) for name, ms in medians.items()
+    ]
+
 
 def latency(
-    model:nn.Module,
+    model: nn.Module,
     input_shape=(3, 32, 32),  # of one image: (C, H, W)
-    batch_size:int=1,
-    repeats:int=7,            # timed runs
-    warmup:int=2,             # runs before those, not timed
+    batch_size: int = 1,
+    repeats: int = 7,  # timed runs
+    warmup: int = 2,  # runs before those, not timed
 ) -> float:
     "Median milliseconds of a forward pass in inference mode"
     return side_by_side({"": model}, input_shape, batch_size, repeats, warmup)[0]["ms"]
 
 # %% ../../nbs/core/11_costs.ipynb #0000002b
 def cost_table(
-    networks:dict,            # name -> network
+    networks: dict,  # name -> network
     input_shape=(3, 32, 32),  # of one image: (C, H, W)
-    batches=(1, 128),         # batch sizes to time; () times none
-    train_batch:int=128,      # batch size of the training step whose activations are counted; 0: not counted
-    repeats:int=7,            # timed rounds, as for `side_by_side`
-    warmup:int=2,
+    batches=(1, 128),  # batch sizes to time; () times none
+    train_batch: int = 128,  # batch size of the training step whose activations are counted; 0: not counted
+    repeats: int = 7,  # timed rounds, as for `side_by_side`
+    warmup: int = 2,
 ) -> list[dict]:
     "A row a network: parameters, multiply-adds and bytes on disk; bytes while training; milliseconds"
-    rows = [dict(network=name, parameters=parameters(model), as_the_paper_counts=paper_parameters(model),
-                 mult_adds=mult_adds(model, input_shape), saved_bytes=saved_bytes(model))
-            for name, model in networks.items()]
+    rows = [
+        dict(
+            network=name,
+            parameters=parameters(model),
+            as_the_paper_counts=paper_parameters(model),
+            mult_adds=mult_adds(model, input_shape),
+            saved_bytes=saved_bytes(model),
+        )
+        for name, model in networks.items()
+    ]
     for row in rows if train_batch else ():
-        row["peak_activation_bytes"] = peak_activation_bytes(networks[row["network"]], input_shape, train_batch)
+        row["peak_activation_bytes"] = peak_activation_bytes(
+            networks[row["network"]], input_shape, train_batch
+        )
     for batch in batches:
         for row, timed in zip(rows, side_by_side(networks, input_shape, batch, repeats, warmup)):
             row[f"ms_at_batch_{batch}"] = round(timed["ms"], 2)
@@ -189,26 +228,28 @@ def cost_table(
 
 # %% ../../nbs/core/11_costs.ipynb #0000002c
 def block_costs(
-    blocks:list[str],        # notation or released names
-    depth:int=40,
-    width:float=2,
-    num_classes:int=10,
-    batches=(),              # batch sizes to time, and
-    train_batch:int=0,       # batch size of a training step, and
-    repeats:int=7,           # timed rounds, as for `cost_table`
+    blocks: list[str],  # notation or released names
+    depth: int = 40,
+    width: float = 2,
+    num_classes: int = 10,
+    batches=(),  # batch sizes to time, and
+    train_batch: int = 0,  # batch size of a training step, and
+    repeats: int = 7,  # timed rounds, as for `cost_table`
 ) -> list[dict]:
     "The costs of one WRN with each of the blocks"
     networks = {str(block): wrn(depth, width, block, num_classes) for block in map(parse_block, blocks)}
     rows = cost_table(networks, batches=batches, train_batch=train_batch, repeats=repeats)
     return [dict(network=f"WRN-{depth}-{width:g}", block=row.pop("network")) | row for row in rows]
 
-def text_table(rows:list[dict]) -> str:
+
+def text_table(rows: list[dict]) -> str:
     "Rows as aligned text; numbers to the right"
     show = lambda value: f"{value:,}" if isinstance(value, int) else str(value)
     names = [name.replace("_", " ") for name in rows[0]]
     cells = [names] + [[show(value) for value in row.values()] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells)]
     right = [isinstance(value, (int, float)) for value in rows[0].values()]
-    lines = [[cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(line, widths, right)]
-             for line in cells]
+    lines = [
+        [cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(line, widths, right)] for line in cells
+    ]
     return "\n".join("  ".join(line).rstrip() for line in lines)

@@ -9,7 +9,9 @@ __all__ = ['ALL', 'RELEASED_NORMALIZATION', 'IMAGE_FILES', 'DATASETS', 'ImageSet
            'ignore_signals', 'stream_batches', 'imagenet', 'load_data']
 
 # %% ../../nbs/core/16_data.ipynb #00000002
-import hashlib, json, signal
+import hashlib
+import json
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -17,34 +19,40 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image, ImageOps
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
-from PIL import Image, ImageOps
 
-from ..errors import InputError, lookup
 from .drawing import CLASSES, draw_shapes
+from ..errors import InputError, lookup
 
 # %% ../../nbs/core/16_data.ipynb #00000005
 @dataclass(frozen=True)
 class ImageSet:
     "Images in memory with their labels"
-    images: torch.Tensor        # (N, 3, H, W) uint8
-    labels: torch.Tensor        # (N,) int64; or (N, H, W): a class for every pixel
+
+    images: torch.Tensor  # (N, 3, H, W) uint8
+    labels: torch.Tensor  # (N,) int64; or (N, H, W): a class for every pixel
     masks: torch.Tensor | None = None  # (N, H, W) bool: the object's pixels, where they are known
 
-    def __len__(self): return len(self.labels)
+    def __len__(self):
+        return len(self.labels)
+
     def select(self, which):
         masks = None if self.masks is None else self.masks[which]
         return ImageSet(self.images[which], self.labels[which], masks)
+
     def contents(self):
-        for part in (self.images, self.labels): yield from (str(tuple(part.shape)), part.contiguous().numpy())
+        for part in (self.images, self.labels):
+            yield from (str(tuple(part.shape)), part.contiguous().numpy())
 
 # %% ../../nbs/core/16_data.ipynb #00000006
-ALL = slice(None)     # the share of a process that is alone
+ALL = slice(None)  # the share of a process that is alone
+
 
 def take(
-    batch,        # a list or tensor, one entry a image
-    share:slice,  # ALL, or slice(number of the process, None, number of processes)
+    batch,  # a list or tensor, one entry a image
+    share: slice,  # ALL, or slice(number of the process, None, number of processes)
 ):
     "A process' share of a batch; its first image where there is none for it"
     mine = batch[share]
@@ -54,22 +62,34 @@ def take(
 @dataclass(frozen=True)
 class Data:
     "A dataset: training and test images, the names of the classes, and how to normalize"
+
     name: str
     train: ImageSet
     test: ImageSet
-    classes: tuple     # names, in the order of the labels
-    mean: tuple        # of each color over the training images, in [0, 1]
+    classes: tuple  # names, in the order of the labels
+    mean: tuple  # of each color over the training images, in [0, 1]
     std: tuple
-    test_batch = 500   # test images at a time
+    test_batch = 500  # test images at a time
 
-    def normalization(self): return dict(mean=list(self.mean), std=list(self.std))
-    def fingerprint(self) -> str: return fingerprint(self.train.contents(), self.test.contents())
+    def normalization(self):
+        return dict(mean=list(self.mean), std=list(self.std))
 
-    def train_batches(self, batch_size:int, seed:int, epoch:int, device="cpu", augment:bool=True, skip:int=0,
-                      share:slice=ALL):
+    def fingerprint(self) -> str:
+        return fingerprint(self.train.contents(), self.test.contents())
+
+    def train_batches(
+        self,
+        batch_size: int,
+        seed: int,
+        epoch: int,
+        device="cpu",
+        augment: bool = True,
+        skip: int = 0,
+        share: slice = ALL,
+    ):
         return train_batches(self, batch_size, seed, epoch, device, augment, skip, share)
 
-    def test_batches(self, batch_size:int=test_batch, device="cpu", share:slice=ALL):
+    def test_batches(self, batch_size: int = test_batch, device="cpu", share: slice = ALL):
         return test_batches(self, batch_size, device, share)
 
 # %% ../../nbs/core/16_data.ipynb #0000000a
@@ -82,75 +102,93 @@ def fingerprint(*contents) -> str:  # iterables of texts and arrays
     return total.hexdigest()[:16]
 
 # %% ../../nbs/core/16_data.ipynb #0000000c
-RELEASED_NORMALIZATION = json.loads(
-    files("moonshine").joinpath("facts/released.json").read_text())["normalization"]
+RELEASED_NORMALIZATION = json.loads(files("moonshine").joinpath("facts/released.json").read_text())[
+    "normalization"
+]
 
-def color_statistics(images:torch.Tensor):  # (N, 3, H, W) uint8
+
+def color_statistics(images: torch.Tensor):  # (N, 3, H, W) uint8
     "Each color's mean and standard deviation, in [0, 1], over all pixels; exact sums, whatever their order"
     counts = torch.stack([torch.bincount(images[:, c].flatten(), minlength=256) for c in range(3)]).double()
     value = torch.arange(256, dtype=torch.float64) / 255
     mean = (counts * value).sum(1) / counts.sum(1)
-    variance = (counts * (value - mean[:, None])**2).sum(1) / counts.sum(1)
-    std = torch.where(variance > 1e-12, variance.sqrt(), 1.0)     # a color that never changes is left at 0
+    variance = (counts * (value - mean[:, None]) ** 2).sum(1) / counts.sum(1)
+    std = torch.where(variance > 1e-12, variance.sqrt(), 1.0)  # a color that never changes is left at 0
     return tuple(mean.tolist()), tuple(std.tolist())
 
 # %% ../../nbs/core/16_data.ipynb #0000000f
 def shapes(
-    train:int=4000,  # training images, drawn from seed 0
-    test:int=1000,   # test images, drawn from seed 1
+    train: int = 4000,  # training images, drawn from seed 0
+    test: int = 1000,  # test images, drawn from seed 1
 ) -> Data:
     "Ten drawn classes, 32×32, with clutter, and the object's mask for every image"
     train, test = (ImageSet(*draw_shapes(n, seed=seed)) for seed, n in enumerate((train, test)))
     return Data("shapes", train, test, tuple(CLASSES), *color_statistics(train.images))
 
 # %% ../../nbs/core/16_data.ipynb #00000012
-def label_maps(images:ImageSet) -> ImageSet:
+def label_maps(images: ImageSet) -> ImageSet:
     "The same images with labels (N, H, W): class + 1 on the object, 0 elsewhere"
     return replace(images, labels=torch.where(images.masks, images.labels[:, None, None] + 1, 0))
 
+
 def segmentation_shapes(
-    train:int=4000,  # training images, the same as those of `shapes`
-    test:int=1000,
+    train: int = 4000,  # training images, the same as those of `shapes`
+    test: int = 1000,
 ) -> Data:
     "The drawn shapes for segmentation: background and ten classes, labels (N, 32, 32)"
     data = shapes(train, test)
-    return replace(data, name="segmentation_shapes", classes=("background", *data.classes),
-                   train=label_maps(data.train), test=label_maps(data.test))
+    return replace(
+        data,
+        name="segmentation_shapes",
+        classes=("background", *data.classes),
+        train=label_maps(data.train),
+        test=label_maps(data.test),
+    )
 
 # %% ../../nbs/core/16_data.ipynb #00000016
 def _cifar(name, root, download):
-    from torchvision import datasets                       # here: it is slow to import, and only CIFAR needs it
+    from torchvision import datasets  # here: it is slow to import, and only CIFAR needs it
+
     reader = dict(cifar10=datasets.CIFAR10, cifar100=datasets.CIFAR100)[name]
-    try: train, test = (reader(root, train=part, download=download) for part in (True, False))
+    try:
+        train, test = (reader(root, train=part, download=download) for part in (True, False))
     except RuntimeError as error:
-        if download: raise InputError(f"{name} could not be fetched into {root}: {error}") from None
-        raise InputError(f"no {name} (or not all of it) in {root}; to fetch it: "
-                         f"moonshine train {name} teacher --data_dir {root} --download") from None
+        if download:
+            raise InputError(f"{name} could not be fetched into {root}: {error}") from None
+        raise InputError(
+            f"no {name} (or not all of it) in {root}; to fetch it: "
+            f"moonshine train {name} teacher --data_dir {root} --download"
+        ) from None
     images = [
         ImageSet(torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(part.targets))
-        for part in (train, test)]
+        for part in (train, test)
+    ]
     how = RELEASED_NORMALIZATION[name]
     return Data(name, *images, tuple(train.classes), tuple(how["mean"]), tuple(how["std"]))
 
 # %% ../../nbs/core/16_data.ipynb #00000017
-def cifar10(root:str="data", download:bool=False) -> Data:
+def cifar10(root: str = "data", download: bool = False) -> Data:
     "CIFAR-10 from the folder that holds cifar-10-batches-py"
     return _cifar("cifar10", root, download)
 
-def cifar100(root:str="data", download:bool=False) -> Data:
+
+def cifar100(root: str = "data", download: bool = False) -> Data:
     "CIFAR-100 from the folder that holds cifar-100-python"
     return _cifar("cifar100", root, download)
 
 # %% ../../nbs/core/16_data.ipynb #0000001d
 IMAGE_FILES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm"}
 
+
 def _listing(folder):
     "The image files of each class folder, sorted: {class: [path, ...]}"
     classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     found = {c.name: sorted(p for p in c.iterdir() if p.suffix.lower() in IMAGE_FILES) for c in classes}
     if not found:
-        raise InputError(f"{folder} has no class folders; "
-                         f"put the images of each class in a folder of its own, {folder}/CLASS/")
+        raise InputError(
+            f"{folder} has no class folders; "
+            f"put the images of each class in a folder of its own, {folder}/CLASS/"
+        )
     for name, paths in found.items():
         if not paths:
             raise InputError(f"class folder {folder / name} holds no images; add some or remove the folder")
@@ -160,16 +198,20 @@ def _listing(folder):
 def _open(path):
     "One image file, decoded; Pillow has several ways to say that it can't be"
     try:
-        with Image.open(path) as file: return file.convert("RGB")
+        with Image.open(path) as file:
+            return file.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         why = str(error).splitlines()[0]
         raise InputError(f"{path} can't be read as a image ({why}); replace or remove it") from None
 
+
 def _image(path, size):
     "One image as a (3, size, size) uint8 array"
     image = _open(path)
-    if image.size != (size, size): image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
+    if image.size != (size, size):
+        image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
     return np.asarray(image).transpose(2, 0, 1)
+
 
 def _read(listing, size):
     "The images of a listing, decoded by a few threads"
@@ -185,18 +227,22 @@ def _listings(root, test_names):
     test = next((root / name for name in test_names if (root / name).is_dir()), root / test_names[0])
     for part in (root, root / "train", test):
         if not part.is_dir():
-            raise InputError(f"no folder {part}; images are looked for in {root}/train/CLASS/ "
-                             f"and {root}/{test_names[0]}/CLASS/ (or {test_names[1]})")
+            raise InputError(
+                f"no folder {part}; images are looked for in {root}/train/CLASS/ "
+                f"and {root}/{test_names[0]}/CLASS/ (or {test_names[1]})"
+            )
     listings = [_listing(root / "train"), _listing(test)]
     if odd := set(listings[0]) ^ set(listings[1]):
-        raise InputError(f"{root / 'train'} and {test} differ in classes: {', '.join(sorted(odd))}; "
-                         "both need the same class folders")
+        raise InputError(
+            f"{root / 'train'} and {test} differ in classes: {', '.join(sorted(odd))}; "
+            "both need the same class folders"
+        )
     return listings
 
 # %% ../../nbs/core/16_data.ipynb #00000020
 def folder(
-    root:str,           # holds train/CLASS/ and test/CLASS/ (or val/CLASS/)
-    image_size:int=32,  # images are brought to image_size × image_size
+    root: str,  # holds train/CLASS/ and test/CLASS/ (or val/CLASS/)
+    image_size: int = 32,  # images are brought to image_size × image_size
 ) -> Data:
     "Your own images, from class folders, read into memory"
     root = Path(root)
@@ -206,47 +252,50 @@ def folder(
 
 # %% ../../nbs/core/16_data.ipynb #00000023
 def generator(
-    seed:int,
-    epoch:int,  # counted from 0
+    seed: int,
+    epoch: int,  # counted from 0
 ) -> torch.Generator:
     "The source of everything random in an epoch: the same for the same seed and epoch, on every device"
     return torch.Generator().manual_seed(seed * 1_000_003 + epoch)
 
+
 def crop_and_flip(
-    images:torch.Tensor,   # (B, C, H, W), any type: uint8 images (C = 3), int64 label maps (C = 1)
-    top:torch.Tensor,      # (B,) rows to shift by, 0 … 2·pad
-    left:torch.Tensor,     # (B,) columns to shift by
-    flip:torch.Tensor,     # (B,) bool: mirror left to right
-    pad:int=4,             # zeros around the image: black; in a label map, background
+    images: torch.Tensor,  # (B, C, H, W), any type: uint8 images (C = 3), int64 label maps (C = 1)
+    top: torch.Tensor,  # (B,) rows to shift by, 0 … 2·pad
+    left: torch.Tensor,  # (B,) columns to shift by
+    flip: torch.Tensor,  # (B,) bool: mirror left to right
+    pad: int = 4,  # zeros around the image: black; in a label map, background
 ) -> torch.Tensor:
     "The paper's augmentation of a whole batch: (B, C, H, W), channels last in memory"
     B, _, H, W = images.shape
     columns = torch.arange(W, device=images.device)
-    columns = torch.where(flip[:, None], columns.flip(0), columns) + left[:, None]   # (B, W)
-    rows = torch.arange(H, device=images.device) + top[:, None]                      # (B, H)
+    columns = torch.where(flip[:, None], columns.flip(0), columns) + left[:, None]  # (B, W)
+    rows = torch.arange(H, device=images.device) + top[:, None]  # (B, H)
     which = torch.arange(B, device=images.device)[:, None, None]
-    padded = F.pad(images, (pad,) * 4).permute(0, 2, 3, 1)                          # (B, H+2p, W+2p, C)
+    padded = F.pad(images, (pad,) * 4).permute(0, 2, 3, 1)  # (B, H+2p, W+2p, C)
     return padded[which, rows[:, :, None], columns[:, None]].permute(0, 3, 1, 2)
 
 # %% ../../nbs/core/16_data.ipynb #00000028
 def normalize(
-    images:torch.Tensor,  # (B, 3, H, W) uint8
-    how:dict,             # mean and std of each color, in [0, 1]
+    images: torch.Tensor,  # (B, 3, H, W) uint8
+    how: dict,  # mean and std of each color, in [0, 1]
 ) -> torch.Tensor:
     "(B, 3, H, W) float32, each color minus its mean, over its standard deviation; channels last in memory"
-    mean, std = (torch.tensor(how[key], device=images.device).view(1, 3, 1, 1) * 255 for key in ("mean", "std"))
+    mean, std = (
+        torch.tensor(how[key], device=images.device).view(1, 3, 1, 1) * 255 for key in ("mean", "std")
+    )
     return ((images.float() - mean) / std).contiguous(memory_format=torch.channels_last)
 
 # %% ../../nbs/core/16_data.ipynb #00000029
 def train_batches(
-    data:Data,
-    batch_size:int,
-    seed:int,
-    epoch:int,             # counted from 0; with the seed it decides order, crops and flips
+    data: Data,
+    batch_size: int,
+    seed: int,
+    epoch: int,  # counted from 0; with the seed it decides order, crops and flips
     device="cpu",
-    augment:bool=True,     # pad by 4, crop at random, flip half
-    skip:int=0,            # images at the epoch's start that have been seen
-    share:slice=ALL,       # of each batch, where several processes train together
+    augment: bool = True,  # pad by 4, crop at random, flip half
+    skip: int = 0,  # images at the epoch's start that have been seen
+    share: slice = ALL,  # of each batch, where several processes train together
 ):
     "The batches of one epoch, each image once: (B, 3, H, W) float32 and labels, (B,) or (B, H, W)"
     random, images = generator(seed, epoch), data.train
@@ -254,16 +303,17 @@ def train_batches(
     shift = torch.randint(0, 9, (2, len(images)), generator=random)
     flip = torch.rand(len(images), generator=random) < 0.5
     for i in range(skip, len(images), batch_size):
-        index = take(order[i:i + batch_size], share)
+        index = take(order[i : i + batch_size], share)
         x, y = images.images[index].to(device), images.labels[index].to(device)
         if augment:
             moves = *shift[:, index].to(device), flip[index].to(device)
             x = crop_and_flip(x, *moves)
-            if y.ndim == 3: y = crop_and_flip(y[:, None], *moves)[:, 0]   # a label map moves along
+            if y.ndim == 3:
+                y = crop_and_flip(y[:, None], *moves)[:, 0]  # a label map moves along
         yield normalize(x, data.normalization()), y
 
 # %% ../../nbs/core/16_data.ipynb #0000002a
-def test_batches(data:Data, batch_size:int=Data.test_batch, device="cpu", share:slice=ALL):
+def test_batches(data: Data, batch_size: int = Data.test_batch, device="cpu", share: slice = ALL):
     "The test images in order, not augmented: (B, 3, H, W) float32 and labels, (B,) or (B, H, W)"
     for batch in zip(data.test.images.split(batch_size), data.test.labels.split(batch_size)):
         x, y = (take(part, share).to(device) for part in batch)
@@ -273,12 +323,17 @@ def test_batches(data:Data, batch_size:int=Data.test_batch, device="cpu", share:
 @dataclass(frozen=True)
 class Files:
     "Image files with their labels"
-    paths: tuple          # of str
+
+    paths: tuple  # of str
     labels: torch.Tensor  # (N,) int64
 
-    def __len__(self): return len(self.labels)
-    def contents(self):   # names and sizes: reading the images themselves would take too long
-        for path in map(Path, self.paths): yield f"{path.parent.name}/{path.name} {path.stat().st_size}\n"
+    def __len__(self):
+        return len(self.labels)
+
+    def contents(self):  # names and sizes: reading the images themselves would take too long
+        for path in map(Path, self.paths):
+            yield f"{path.parent.name}/{path.name} {path.stat().st_size}\n"
+
 
 def _files(listing):
     paths = tuple(str(path) for paths in listing.values() for path in paths)
@@ -286,11 +341,12 @@ def _files(listing):
 
 # %% ../../nbs/core/16_data.ipynb #00000036
 def _view(
-    size:int,      # of the result, pixels a side
-    augment:bool,  # a random box, flipped or not; else the center
+    size: int,  # of the result, pixels a side
+    augment: bool,  # a random box, flipped or not; else the center
 ):
     "A function from a Pillow image of any size to (3, size, size) uint8"
-    from torchvision.transforms import v2                  # here: it is slow to import
+    from torchvision.transforms import v2  # here: it is slow to import
+
     random = [v2.RandomResizedCrop(size, antialias=True), v2.RandomHorizontalFlip()]
     center = [v2.Resize(round(size * 256 / 224), antialias=True), v2.CenterCrop(size)]
     return v2.Compose([*(random if augment else center), v2.PILToTensor()])
@@ -299,93 +355,126 @@ def _view(
 @dataclass(frozen=True)
 class Decoder:
     "Batches of images from files, as a `DataLoader`'s dataset"
+
     files: Files
     view: object  # function: Pillow image to (3, size, size) uint8
 
-    def image(self, index:int, seed:int):
+    def image(self, index: int, seed: int):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             return self.view(_open(self.files.paths[index]))
 
-    def __getitem__(self, batch:list):  # of pairs (number of the image, seed of its box and flip)
+    def __getitem__(self, batch: list):  # of pairs (number of the image, seed of its box and flip)
         "(B, 3, size, size) uint8 and (B,) int64; or the `InputError` about a file that is no image"
-        try: images = torch.stack([self.image(index, seed) for index, seed in batch])
-        except InputError as error: return error
+        try:
+            images = torch.stack([self.image(index, seed) for index, seed in batch])
+        except InputError as error:
+            return error
         return images, self.files.labels[[index for index, _ in batch]]
 
 # %% ../../nbs/core/16_data.ipynb #00000039
 @dataclass(frozen=True)
 class Stream:
     "A dataset that stays in its files, with the methods of `Data`"
+
     name: str
     train: Files
     test: Files
-    classes: tuple     # names, in the order of the labels
-    mean: tuple        # of each color, in [0, 1]
+    classes: tuple  # names, in the order of the labels
+    mean: tuple  # of each color, in [0, 1]
     std: tuple
-    size: int = 224    # pixels a side, as the network sees them
-    workers: int = 2   # processes that decode; 0: the main process does
-    test_batch = 100   # test images at a time
+    size: int = 224  # pixels a side, as the network sees them
+    workers: int = 2  # processes that decode; 0: the main process does
+    test_batch = 100  # test images at a time
 
-    def normalization(self): return dict(mean=list(self.mean), std=list(self.std))
-    def fingerprint(self) -> str: return fingerprint(self.train.contents(), self.test.contents())
+    def normalization(self):
+        return dict(mean=list(self.mean), std=list(self.std))
 
-    def train_batches(self, batch_size:int, seed:int, epoch:int, device="cpu", augment:bool=True, skip:int=0,
-                      share:slice=ALL):
+    def fingerprint(self) -> str:
+        return fingerprint(self.train.contents(), self.test.contents())
+
+    def train_batches(
+        self,
+        batch_size: int,
+        seed: int,
+        epoch: int,
+        device="cpu",
+        augment: bool = True,
+        skip: int = 0,
+        share: slice = ALL,
+    ):
         "The batches of one epoch, each image once: (B, 3, size, size) float32 and labels (B,)"
         random = generator(seed, epoch)
         order = torch.randperm(len(self.train), generator=random)
-        seeds = torch.randint(2**32, (len(self.train),), generator=random)     # one for each image
-        order = order[skip:]                                                    # those that have not been seen
+        seeds = torch.randint(2**32, (len(self.train),), generator=random)  # one for each image
+        order = order[skip:]  # those that have not been seen
         yield from stream_batches(self, self.train, order, seeds[order], batch_size, device, augment, share)
 
-    def test_batches(self, batch_size:int=test_batch, device="cpu", share:slice=ALL):
+    def test_batches(self, batch_size: int = test_batch, device="cpu", share: slice = ALL):
         "The test images in order, not augmented: (B, 3, size, size) float32 and labels (B,)"
         order = torch.arange(len(self.test))
         yield from stream_batches(self, self.test, order, order, batch_size, device, False, share)
 
 # %% ../../nbs/core/16_data.ipynb #0000003b
-def ignore_signals(worker:int):
+def ignore_signals(worker: int):
     "A worker process ignores what asks the run to stop"
-    for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 # %% ../../nbs/core/16_data.ipynb #0000003c
 def stream_batches(
-    stream:Stream,
-    files:Files,         # the stream's training or test images
-    order:torch.Tensor,  # (N,) numbers of the images
-    seeds:torch.Tensor,  # (N,) of their boxes and flips, in the same order
-    batch_size:int,
+    stream: Stream,
+    files: Files,  # the stream's training or test images
+    order: torch.Tensor,  # (N,) numbers of the images
+    seeds: torch.Tensor,  # (N,) of their boxes and flips, in the same order
+    batch_size: int,
     device,
-    augment:bool,
-    share:slice=ALL,     # of each batch: only these images are read
+    augment: bool,
+    share: slice = ALL,  # of each batch: only these images are read
 ):
     "Decode, put on the device, normalize: (B, 3, size, size) float32 and labels (B,)"
     pairs = list(zip(order.tolist(), seeds.tolist()))
-    batches = [take(pairs[i:i + batch_size], share) for i in range(0, len(pairs), batch_size)]
+    batches = [take(pairs[i : i + batch_size], share) for i in range(0, len(pairs), batch_size)]
     decoder = Decoder(files, _view(stream.size, augment))
-    own = torch.Generator().manual_seed(0)       # a DataLoader without one would draw from the global generator
-    loader = DataLoader(decoder, batch_size=None, sampler=batches, num_workers=stream.workers, generator=own,
-                        worker_init_fn=ignore_signals)
+    own = torch.Generator().manual_seed(0)  # a DataLoader without one would draw from the global generator
+    loader = DataLoader(
+        decoder,
+        batch_size=None,
+        sampler=batches,
+        num_workers=stream.workers,
+        generator=own,
+        worker_init_fn=ignore_signals,
+    )
     for batch in loader:
-        if isinstance(batch, InputError): raise batch
+        if isinstance(batch, InputError):
+            raise batch
         x, y = batch
         yield normalize(x.to(device), stream.normalization()), y.to(device)
 
 # %% ../../nbs/core/16_data.ipynb #0000003e
 def imagenet(
-    root:str,       # holds train/CLASS/ and val/CLASS/ (or test/CLASS/)
-    size:int=224,   # pixels a side, as the network sees them
-    workers:int=2,  # processes that decode; 0: the main process does
+    root: str,  # holds train/CLASS/ and val/CLASS/ (or test/CLASS/)
+    size: int = 224,  # pixels a side, as the network sees them
+    workers: int = 2,  # processes that decode; 0: the main process does
 ) -> Stream:
     "ImageNet, or your own images of any size, streamed from class folders"
     from torchvision.models import ResNet34_Weights
-    if workers < 0: raise InputError(f"workers is {workers}; it must be 0 or more")
-    root, preset = Path(root), ResNet34_Weights.IMAGENET1K_V1.transforms()     # mean and std; fetches nothing
+
+    if workers < 0:
+        raise InputError(f"workers is {workers}; it must be 0 or more")
+    root, preset = Path(root), ResNet34_Weights.IMAGENET1K_V1.transforms()  # mean and std; fetches nothing
     listings = _listings(root, ("val", "test"))
     train, test = (_files(listing) for listing in listings)
-    return Stream(root.resolve().name, train, test, tuple(listings[0]),
-                  tuple(preset.mean), tuple(preset.std), size, workers)
+    return Stream(
+        root.resolve().name,
+        train,
+        test,
+        tuple(listings[0]),
+        tuple(preset.mean),
+        tuple(preset.std),
+        size,
+        workers,
+    )
 
 # %% ../../nbs/core/16_data.ipynb #00000046
 DATASETS = dict(
@@ -396,13 +485,14 @@ DATASETS = dict(
     imagenet=lambda root, download, image_size, workers: imagenet(root, image_size or 224, workers),
 )
 
+
 def load_data(
-    name:str,                  # shapes, cifar10, cifar100, folder or imagenet
-    root:str|None=None,        # the folder with the files; shapes needs none
-    download:bool=False,       # CIFAR only: fetch the files if they are absent
-    image_size:int|None=None,  # folder and imagenet: pixels a side; None: 32 and 224
-    workers:int=2,             # imagenet only: processes that decode
-) -> Data|Stream:
+    name: str,  # shapes, cifar10, cifar100, folder or imagenet
+    root: str | None = None,  # the folder with the files; shapes needs none
+    download: bool = False,  # CIFAR only: fetch the files if they are absent
+    image_size: int | None = None,  # folder and imagenet: pixels a side; None: 32 and 224
+    workers: int = 2,  # imagenet only: processes that decode
+) -> Data | Stream:
     "A dataset by its name"
     reader = lookup(DATASETS, name, "dataset")
     if name in ("folder", "imagenet") and not root:

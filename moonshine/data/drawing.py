@@ -14,11 +14,14 @@ import numpy as np
 import torch
 
 # %% ../../nbs/core/15_drawn_shapes.ipynb #shapes06
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 divided by the golden ratio: the step from one state to the next
+GOLDEN = np.uint64(
+    0x9E3779B97F4A7C15
+)  # 2^64 divided by the golden ratio: the step from one state to the next
+
 
 def scramble(
-    x:np.ndarray,  # uint64, any shape
-) -> np.ndarray:   # uint64, the same shape
+    x: np.ndarray,  # uint64, any shape
+) -> np.ndarray:  # uint64, the same shape
     "SplitMix64's last step: every bit of the result depends on every bit of `x`"
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -27,15 +30,17 @@ def scramble(
 # %% ../../nbs/core/15_drawn_shapes.ipynb #shapes10
 class Dice:
     "A stream of random numbers for each image, all read together"
-    def __init__(self,
-        seed:int,             # of the dataset
-        images:np.ndarray,  # (n,) their numbers, from 0
-        purpose:int=0,        # streams of different purposes have nothing in common
+
+    def __init__(
+        self,
+        seed: int,  # of the dataset
+        images: np.ndarray,  # (n,) their numbers, from 0
+        purpose: int = 0,  # streams of different purposes have nothing in common
     ):
         start = scramble(np.array([seed % 2**64], dtype=np.uint64) + GOLDEN)
         start = scramble(start + np.uint64(purpose) * np.array([1], dtype=np.uint64))
         self.start = scramble(start + GOLDEN * (images.astype(np.uint64) + np.uint64(1)))
-        self.used = 0         # numbers taken from each stream
+        self.used = 0  # numbers taken from each stream
 
     def bits(self, *shape) -> np.ndarray:
         "(n, *shape) uint64"
@@ -44,20 +49,21 @@ class Dice:
         self.used += size
         return scramble(self.start[:, None] + count * GOLDEN).reshape(-1, *shape)
 
-    def uniform(self, low:float, high:float, *shape) -> np.ndarray:
+    def uniform(self, low: float, high: float, *shape) -> np.ndarray:
         "(n, *shape) float64, evenly spread over [low, high)"
         return low + (high - low) * ((self.bits(*shape) >> np.uint64(11)) * 2.0**-53)
 
 # %% ../../nbs/core/15_drawn_shapes.ipynb #shapes14
 def tilt(
-    dice:Dice,
-    limit:float,     # the tangent of half the largest angle
-) -> tuple:          # cosine and sine, (n,) each
+    dice: Dice,
+    limit: float,  # the tangent of half the largest angle
+) -> tuple:  # cosine and sine, (n,) each
     "A small turn to the left or to the right"
     t = dice.uniform(-limit, limit)
     return (1 - t * t) / (1 + t * t), 2 * t / (1 + t * t)
 
-def direction(dice:Dice) -> tuple:  # cosine and sine, (n,) each
+
+def direction(dice: Dice) -> tuple:  # cosine and sine, (n,) each
     "A turn by any angle"
     x, y = dice.uniform(-1, 1), np.where(dice.uniform(0, 1) < 0.5, -1.0, 1.0)
     y = y * (1 - np.abs(x))
@@ -67,13 +73,16 @@ def direction(dice:Dice) -> tuple:  # cosine and sine, (n,) each
 # %% ../../nbs/core/15_drawn_shapes.ipynb #shapes17
 SHAPES = {}  # class name -> signed distance
 
+
 def shape(
     distance,  # function of u and v (arrays of one shape, in radii): how far outside, in radii
 ):
     "Add a class of shapes, named after its function"
-    if distance.__name__ in SHAPES: raise ValueError(f"there is a shape {distance.__name__} already")
+    if distance.__name__ in SHAPES:
+        raise ValueError(f"there is a shape {distance.__name__} already")
     SHAPES[distance.__name__] = distance
     return distance
+
 
 def length(u, v):
     "The distance of (u, v) from the origin"
@@ -85,10 +94,12 @@ def disc(u, v):
     "A filled circle"
     return length(u, v) - 0.86
 
+
 @shape
 def ring(u, v):
     "A circle drawn with a broad line"
     return np.abs(length(u, v) - 0.72) - 0.2
+
 
 @shape
 def crescent(u, v):
@@ -98,20 +109,24 @@ def crescent(u, v):
 # %% ../../nbs/core/15_drawn_shapes.ipynb #shapes21
 SIN_60 = 0.8660254037844386
 
+
 @shape
 def square(u, v):
     "A filled square"
     return np.maximum(np.abs(u), np.abs(v)) - 0.7
+
 
 @shape
 def frame(u, v):
     "A square drawn with a broad line"
     return np.abs(np.maximum(np.abs(u), np.abs(v)) - 0.53) - 0.17
 
+
 @shape
 def triangle(u, v):
     "Three equal sides, standing on one of them"
     return np.maximum(SIN_60 * np.abs(u) - 0.5 * v, v) - 0.5
+
 
 @shape
 def hexagon(u, v):
@@ -125,6 +140,7 @@ def cross(u, v):
     a, b = np.abs(u), np.abs(v)
     return np.maximum(np.maximum(a, b) - 0.95, np.minimum(a, b) - 0.28)
 
+
 @shape
 def heart(u, v):
     "Two lobes above, one corner below"
@@ -133,8 +149,14 @@ def heart(u, v):
     return np.minimum(corner, length(a - 0.35355, v + 0.35355) - 0.5)
 
 # %% ../../nbs/core/15_drawn_shapes.ipynb #shapes25
-STAR_EDGES = ((0.0, -1.0), (0.9510565162951535, -0.30901699437494745), (0.5877852522924731, 0.8090169943749475),
-              (-0.5877852522924731, 0.8090169943749475), (-0.9510565162951535, -0.30901699437494745))  # every 72 degrees
+STAR_EDGES = (
+    (0.0, -1.0),
+    (0.9510565162951535, -0.30901699437494745),
+    (0.5877852522924731, 0.8090169943749475),
+    (-0.5877852522924731, 0.8090169943749475),
+    (-0.9510565162951535, -0.30901699437494745),
+)  # every 72 degrees
+
 
 @shape
 def star(u, v):
@@ -146,22 +168,26 @@ def star(u, v):
 CLASSES = tuple(SHAPES)
 
 # %% ../../nbs/core/15_drawn_shapes.ipynb #shapes32
-SIDE = 32                          # pixels a side
-CENTERS = np.arange(SIDE) + 0.5    # of the pixels, in pixels from the upper left corner
+SIDE = 32  # pixels a side
+CENTERS = np.arange(SIDE) + 0.5  # of the pixels, in pixels from the upper left corner
 
-def spread(x:np.ndarray) -> np.ndarray:
+
+def spread(x: np.ndarray) -> np.ndarray:
     "(n,) to (n, 1, 1), so that it meets (n, 32, 32)"
     return x[:, None, None]
 
+
 def local(
-    x, y,        # (n,) center in pixels
-    turn:tuple,  # cosine and sine, (n,) each
-    radius,      # (n,) pixels
-) -> tuple:      # u and v, (n, 32, 32) each, in radii
+    x,
+    y,  # (n,) center in pixels
+    turn: tuple,  # cosine and sine, (n,) each
+    radius,  # (n,) pixels
+) -> tuple:  # u and v, (n, 32, 32) each, in radii
     "Each pixel's position as the shape sees it"
-    right, down = CENTERS - spread(x), CENTERS[:, None] - spread(y)       # (n, 1, 32), (n, 32, 1)
+    right, down = CENTERS - spread(x), CENTERS[:, None] - spread(y)  # (n, 1, 32), (n, 32, 1)
     c, s = (spread(part / radius) for part in turn)
     return right * c + down * s, down * c - right * s
+
 
 def cover(
     distance,  # (n, 32, 32) pixels
@@ -171,9 +197,10 @@ def cover(
 
 # %% ../../nbs/core/15_drawn_shapes.ipynb #shapes33
 def shape_distance(
-    labels,     # (n,) class of each image's shape
-    u, v,       # (n, 32, 32) positions, in radii
-    radius,     # (n,) pixels
+    labels,  # (n,) class of each image's shape
+    u,
+    v,  # (n, 32, 32) positions, in radii
+    radius,  # (n,) pixels
 ) -> np.ndarray:
     "(n, 32, 32) distance in pixels; each formula is used once, on all images of its class"
     distance = np.empty(u.shape)
@@ -184,9 +211,9 @@ def shape_distance(
 
 # %% ../../nbs/core/15_drawn_shapes.ipynb #shapes37
 def paint(
-    canvas,    # (n, 32, 32, 3), changed in place
-    share,     # (n, 32, 32) how much of each pixel is painted, 0 to 1
-    color,    # (n, 3), or (n, 32, 32, 3)
+    canvas,  # (n, 32, 32, 3), changed in place
+    share,  # (n, 32, 32) how much of each pixel is painted, 0 to 1
+    color,  # (n, 3), or (n, 32, 32, 3)
 ):
     "Paint one layer over the canvas"
     which, row, column = np.nonzero(share)
@@ -196,38 +223,45 @@ def paint(
 
 # %% ../../nbs/core/15_drawn_shapes.ipynb #shapes40
 def texture(
-    dice:Dice,
-    cells:int,  # of the coarse grid, a side
+    dice: Dice,
+    cells: int,  # of the coarse grid, a side
 ) -> np.ndarray:
     "(n, 32, 32) smooth random values in [-1, 1]"
     grid = dice.uniform(-1, 1, cells + 1, cells + 1)
-    place = CENTERS * (cells / SIDE)                    # of the pixels, in cells
+    place = CENTERS * (cells / SIDE)  # of the pixels, in cells
     first = np.floor(place).astype(int)
     share = place - first
-    rows = grid[:, first] * (1 - share)[:, None] + grid[:, first + 1] * share[:, None]   # (n, 32, cells + 1)
+    rows = grid[:, first] * (1 - share)[:, None] + grid[:, first + 1] * share[:, None]  # (n, 32, cells + 1)
     return rows[:, :, first] * (1 - share) + rows[:, :, first + 1] * share
 
-def gradient(dice:Dice) -> np.ndarray:
+
+def gradient(dice: Dice) -> np.ndarray:
     "(n, 32, 32) from about -1 on one side to 1 on the other, in any direction"
     middle = np.full(len(dice.start), SIDE / 2)
     return local(middle, middle, direction(dice), middle)[0]
 
 # %% ../../nbs/core/15_drawn_shapes.ipynb #shapes41
-def background(dice:Dice) -> tuple:  # canvas (n, 32, 32, 3) and main color (n, 3), in [0, 1] or a little beyond
+def background(
+    dice: Dice,
+) -> tuple:  # canvas (n, 32, 32, 3) and main color (n, 3), in [0, 1] or a little beyond
     "A color with a gradient and two textures"
     color = dice.uniform(0.15, 0.5, 1) + dice.uniform(-0.15, 0.15, 3)
     light = spread(dice.uniform(0, 0.15)) * gradient(dice)
-    for cells in (5, 13): light = light + spread(dice.uniform(0, 0.12)) * texture(dice, cells)
+    for cells in (5, 13):
+        light = light + spread(dice.uniform(0, 0.12)) * texture(dice, cells)
     return color[:, None, None] + light[..., None], color
 
 # %% ../../nbs/core/15_drawn_shapes.ipynb #shapes44
-def stroke(dice:Dice) -> np.ndarray:
+def stroke(dice: Dice) -> np.ndarray:
     "(n, 32, 32) cover of a line: anywhere, in any direction, 4 to 18 pixels long, 1 to 3 wide"
-    x, y, half_length, half_width = (dice.uniform(low, high) for low, high in ((0, SIDE), (0, SIDE), (2, 9), (0.5, 1.5)))
+    x, y, half_length, half_width = (
+        dice.uniform(low, high) for low, high in ((0, SIDE), (0, SIDE), (2, 9), (0.5, 1.5))
+    )
     u, v = local(x, y, direction(dice), np.ones(len(x)))
     return cover(length(np.maximum(np.abs(u) - spread(half_length), 0.0), v) - spread(half_width))
 
-def fragment(dice:Dice) -> np.ndarray:
+
+def fragment(dice: Dice) -> np.ndarray:
     "(n, 32, 32) cover of about half a small shape: any class, anywhere, in any direction"
     labels, radius = np.floor(dice.uniform(0, len(CLASSES))), dice.uniform(3, 5)
     u, v = local(dice.uniform(0, SIDE), dice.uniform(0, SIDE), direction(dice), radius)
@@ -236,21 +270,24 @@ def fragment(dice:Dice) -> np.ndarray:
     return cover(np.maximum(shape_distance(labels, u, v, radius), cut))
 
 # %% ../../nbs/core/15_drawn_shapes.ipynb #shapes46
-def near(dice:Dice, color) -> np.ndarray:
+def near(dice: Dice, color) -> np.ndarray:
     "(n, 3) a color somewhat lighter or darker than `color` (n, 3), and of a slightly different hue"
     return color + dice.uniform(-0.15, 0.15, 1) + dice.uniform(-0.1, 0.1, 3)
 
-def lighter(dice:Dice, color) -> np.ndarray:
+
+def lighter(dice: Dice, color) -> np.ndarray:
     "(n, 3) a color that is clearly lighter than `color` (n, 3), and of another hue"
     return color + dice.uniform(0.3, 0.55, 1) + dice.uniform(-0.2, 0.2, 3)
 
-def clutter(dice:Dice, canvas, color):
+
+def clutter(dice: Dice, canvas, color):
     "Paint two strokes and a fragment; `canvas` (n, 32, 32, 3) is changed in place, `color` (n, 3) is the background's"
-    for _ in range(2): paint(canvas, stroke(dice), near(dice, color))
+    for _ in range(2):
+        paint(canvas, stroke(dice), near(dice, color))
     paint(canvas, fragment(dice), lighter(dice, color))
 
 # %% ../../nbs/core/15_drawn_shapes.ipynb #shapes49
-def pose(dice:Dice) -> tuple:  # x, y (n,) pixels; turn; radius (n,) pixels
+def pose(dice: Dice) -> tuple:  # x, y (n,) pixels; turn; radius (n,) pixels
     "Where the object is, how it is turned and how large it is"
     radius = dice.uniform(7, 10)
     x, y = (radius + (SIDE - 2 * radius) * dice.uniform(0, 1) for _ in "xy")
@@ -258,10 +295,10 @@ def pose(dice:Dice) -> tuple:  # x, y (n,) pixels; turn; radius (n,) pixels
 
 # %% ../../nbs/core/15_drawn_shapes.ipynb #shapes50
 def object_layer(
-    dice:Dice,
-    labels,    # (n,) class
-    color,    # (n, 3) of the background
-) -> tuple:    # cover (n, 32, 32), color (n, 32, 32, 3)
+    dice: Dice,
+    labels,  # (n,) class
+    color,  # (n, 3) of the background
+) -> tuple:  # cover (n, 32, 32), color (n, 32, 32, 3)
     "The object of each image"
     x, y, turn, radius = pose(dice)
     u, v = local(x, y, turn, radius)
@@ -269,7 +306,7 @@ def object_layer(
     return cover(shape_distance(labels, u, v, radius)), lighter(dice, color)[:, None, None] + light[..., None]
 
 # %% ../../nbs/core/15_drawn_shapes.ipynb #shapes52
-def noise(dice:Dice) -> np.ndarray:
+def noise(dice: Dice) -> np.ndarray:
     "(n, 32, 32, 3) evenly spread around 0; each image has a strength of its own, at most 0.1"
     strength, bits = dice.uniform(0.02, 0.1), dice.bits(SIDE, SIDE)
     parts = np.stack([(bits >> np.uint64(shift)) & np.uint64(2**21 - 1) for shift in (0, 21, 42)], -1)
@@ -277,10 +314,10 @@ def noise(dice:Dice) -> np.ndarray:
 
 # %% ../../nbs/core/15_drawn_shapes.ipynb #shapes54
 def draw_images(
-    seed:int, # of the dataset
+    seed: int,  # of the dataset
     numbers,  # (n,) which images of the seed's endless series
-    labels,   # (n,) their classes
-) -> tuple:   # images (n, 32, 32, 3) uint8, masks (n, 32, 32) bool
+    labels,  # (n,) their classes
+) -> tuple:  # images (n, 32, 32, 3) uint8, masks (n, 32, 32) bool
     "Background, clutter, object, a stroke in front, noise"
     dice = Dice(seed, numbers)
     canvas, color = background(dice)
@@ -293,19 +330,29 @@ def draw_images(
     return images, (share > 0.5) & (front <= 0.5)
 
 # %% ../../nbs/core/15_drawn_shapes.ipynb #shapes56
-def shuffled_labels(n:int, seed:int) -> np.ndarray:
+def shuffled_labels(n: int, seed: int) -> np.ndarray:
     "(n,) int64; images 10k to 10k + 9 show each class once"
     tens = np.arange(-(-n // len(CLASSES)))
     return np.argsort(Dice(seed, tens, purpose=1).bits(len(CLASSES)), 1, kind="stable").reshape(-1)[:n]
 
 # %% ../../nbs/core/15_drawn_shapes.ipynb #shapes57
 def draw_shapes(
-    n:int,       # images; 0 is allowed
-    seed:int=0,  # another seed gives another series of images
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # images (n, 3, 32, 32) uint8, labels (n,) int64, masks (n, 32, 32) bool
+    n: int,  # images; 0 is allowed
+    seed: int = 0,  # another seed gives another series of images
+) -> tuple[
+    torch.Tensor, torch.Tensor, torch.Tensor
+]:  # images (n, 3, 32, 32) uint8, labels (n,) int64, masks (n, 32, 32) bool
     "The first n images of a seed; `CLASSES` names the labels, a mask is True where the object can be seen"
-    labels, images, masks = shuffled_labels(n, seed), np.empty((n, SIDE, SIDE, 3), np.uint8), np.empty((n, SIDE, SIDE), bool)
+    labels, images, masks = (
+        shuffled_labels(n, seed),
+        np.empty((n, SIDE, SIDE, 3), np.uint8),
+        np.empty((n, SIDE, SIDE), bool),
+    )
     for start in range(0, n, 50):  # 50 at a time stay in the processor's cache
         part = np.arange(start, min(n, start + 50))
         images[part], masks[part] = draw_images(seed, part, labels[part])
-    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels), torch.from_numpy(masks)
+    return (
+        torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
+        torch.from_numpy(labels),
+        torch.from_numpy(masks),
+    )

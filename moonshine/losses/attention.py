@@ -15,39 +15,51 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..errors import InputError, lookup
-from .terms import Loss, Output, Term, at_least_float32, check_convention, cross_entropy, distillation
+from moonshine.losses.terms import (
+    Loss,
+    Output,
+    Term,
+    at_least_float32,
+    check_convention,
+    cross_entropy,
+    distillation,
+)
 
 # %% ../../nbs/distillation/22_attention.ipynb #00000005
 class MeanSquare(torch.autograd.Function):
     "Mean over the channels of the squares, float32 at least: (B, C, H, W) to (B, H, W), with no copy of the input"
+
     @staticmethod
     def forward(context, activation):
         context.save_for_backward(activation)
         kind = torch.float64 if activation.dtype == torch.float64 else torch.float32
-        with torch.autocast(activation.device.type, enabled=False):        # it would copy the input to float32
+        with torch.autocast(activation.device.type, enabled=False):  # it would copy the input to float32
             return torch.linalg.vector_norm(activation, dim=1, dtype=kind).square() / activation.shape[1]
 
     @staticmethod
     def backward(context, gradient):
-        activation, = context.saved_tensors
+        (activation,) = context.saved_tensors
         return activation * (gradient * (2 / activation.shape[1]))[:, None].to(activation.dtype)
 
+
 def attention_map(
-    activation:torch.Tensor,  # (B, C, H, W)
+    activation: torch.Tensor,  # (B, C, H, W)
 ) -> torch.Tensor:
     "Where a network responds: (B, H·W), mean over the channels of the squares, each row scaled to length 1"
     return F.normalize(MeanSquare.apply(activation).flatten(1), dim=1)
 
 # %% ../../nbs/distillation/22_attention.ipynb #0000000d
 def attention_layers(
-    model:nn.Module,
-    layers:list[str]|None=None,  # names as in `model.named_modules()`; None: the network's own choice
+    model: nn.Module,
+    layers: list[str] | None = None,  # names as in `model.named_modules()`; None: the network's own choice
 ) -> list[str]:
     "The layers to compare, checked to be there"
-    if layers is None: layers = getattr(model, "attention_layers", None)
     if layers is None:
-        raise InputError(f"name the layers to look at for a {type(model).__name__}, "
-                         f"e.g. layers=[{_last_names(model)}]")
+        layers = getattr(model, "attention_layers", None)
+    if layers is None:
+        raise InputError(
+            f"name the layers to look at for a {type(model).__name__}, e.g. layers=[{_last_names(model)}]"
+        )
     known = dict(model.named_modules())
     for name in layers:
         if name not in known:
@@ -56,23 +68,31 @@ def attention_layers(
             raise InputError(f"{type(model).__name__} has no layer {name!r}; {hint}")
     return list(layers)
 
-def _last_names(model): return ", ".join(repr(name) for name, _ in list(model.named_children())[-4:])
+
+def _last_names(model):
+    return ", ".join(repr(name) for name, _ in list(model.named_children())[-4:])
 
 # %% ../../nbs/distillation/22_attention.ipynb #0000000e
 class Taps(nn.Module):
     "A network whose call returns logits and activations: `Output(logits, [(B, C, H, W), ...])`"
-    def __init__(self,
-        model:nn.Module,
-        layers:list[str]|None=None,  # whose outputs to return, in this order; None: the network's own; []: none
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layers: list[str]
+        | None = None,  # whose outputs to return, in this order; None: the network's own; []: none
     ):
         super().__init__()
         self.model, self.layers = model, attention_layers(model, layers)
         self.caught = {}
         self.handles = [
-            model.get_submodule(name).register_forward_hook(self._catch(name)) for name in self.layers]
+            model.get_submodule(name).register_forward_hook(self._catch(name)) for name in self.layers
+        ]
 
     def _catch(self, name):
-        def hook(module, args, output): self.caught[name] = output
+        def hook(module, args, output):
+            self.caught[name] = output
+
         return hook
 
     def forward(self, x):
@@ -83,113 +103,139 @@ class Taps(nn.Module):
 
     def remove(self):
         "Take the hooks off again"
-        for handle in self.handles: handle.remove()
+        for handle in self.handles:
+            handle.remove()
 
 # %% ../../nbs/distillation/22_attention.ipynb #00000010
-def changes(x:torch.Tensor) -> int:
+def changes(x: torch.Tensor) -> int:
     "How often a tensor was changed in place; 0 under torch.inference_mode, which does not count"
     return 0 if x.is_inference() else x._version
 
 # %% ../../nbs/distillation/22_attention.ipynb #00000011
 def activations(
-    model:nn.Module,             # ours or anybody's; compiled networks too
-    x:torch.Tensor,              # (B, 3, H, W) images, normalized
-    layers:list[str]|None=None,  # as for `Taps`
+    model: nn.Module,  # ours or anybody's; compiled networks too
+    x: torch.Tensor,  # (B, 3, H, W) images, normalized
+    layers: list[str] | None = None,  # as for `Taps`
 ):
     "One forward pass, seen from inside: (logits (B, C), [activation (B, C, H, W) of each layer])"
-    model = getattr(model, "_orig_mod", model)               # a compiled network keeps the original here
+    model = getattr(model, "_orig_mod", model)  # a compiled network keeps the original here
     taps = Taps(model, layers)
     versions = {}
-    def note(name): return lambda module, args, output: versions.update({name: changes(output)})
+
+    def note(name):
+        return lambda module, args, output: versions.update({name: changes(output)})
+
     checks = [model.get_submodule(name).register_forward_hook(note(name)) for name in taps.layers]
-    try: logits, found = taps(x)
+    try:
+        logits, found = taps(x)
     finally:
         taps.remove()
-        for check in checks: check.remove()
+        for check in checks:
+            check.remove()
     for name, activation in zip(taps.layers, found):
         if changes(activation) != versions[name]:
-            raise InputError(f"the layer after {name!r} overwrites its output in place; "
-                             "name that layer instead")
+            raise InputError(
+                f"the layer after {name!r} overwrites its output in place; name that layer instead"
+            )
     return logits, found
 
 # %% ../../nbs/distillation/22_attention.ipynb #00000019
 def at_loss(
-    student:torch.Tensor,   # (B, C, H, W) activation of the student
-    teacher:torch.Tensor,   # (B, C', H, W) activation of the teacher, at the same place
-    convention:str="code",  # code: mean of the squared difference; paper: distance, mean over the batch
+    student: torch.Tensor,  # (B, C, H, W) activation of the student
+    teacher: torch.Tensor,  # (B, C', H, W) activation of the teacher, at the same place
+    convention: str = "code",  # code: mean of the squared difference; paper: distance, mean over the batch
 ) -> torch.Tensor:
     "How differently two activations look at the same images: a scalar"
     check_convention(convention)
     if student.shape[2:] != teacher.shape[2:]:
-        raise InputError(f"the teacher's map is {tuple(teacher.shape[2:])} "
-                         f"and the student's {tuple(student.shape[2:])}; compare layers of one size")
-    difference = attention_map(student) - attention_map(teacher)          # (B, H·W)
-    if convention == "code": return difference.pow(2).mean()
+        raise InputError(
+            f"the teacher's map is {tuple(teacher.shape[2:])} "
+            f"and the student's {tuple(student.shape[2:])}; compare layers of one size"
+        )
+    difference = attention_map(student) - attention_map(teacher)  # (B, H·W)
+    if convention == "code":
+        return difference.pow(2).mean()
     return torch.linalg.vector_norm(difference, dim=1).mean()
 
 # %% ../../nbs/distillation/22_attention.ipynb #0000001e
 def at_weight(
-    beta:float,
-    count:int,              # how many pairs of layers are compared
-    convention:str="code",
+    beta: float,
+    count: int,  # how many pairs of layers are compared
+    convention: str = "code",
 ) -> float:
     "The weight of the sum over layers: β in the equation; in the released code times 3/count"
     check_convention(convention)
     return beta * 3 / count if convention == "code" else beta
 
+
 def attention_transfer(
-    layer_count:int,         # compared pairs of layers
-    beta:float=1000.0,
-    convention:str="code",
+    layer_count: int,  # compared pairs of layers
+    beta: float = 1000.0,
+    convention: str = "code",
 ) -> Loss:
     "The attention term alone, to be added to another loss"
+
     def value(student, teacher, labels):
         pairs = zip(student.activations, teacher.activations, strict=True)
         return sum(at_loss(s, t, convention) for s, t in pairs)
-    what = ("mean over batch and positions of the squared difference" if convention == "code"
-            else "distance, mean over the batch")
+
+    what = (
+        "mean over batch and positions of the squared difference"
+        if convention == "code"
+        else "distance, mean over the batch"
+    )
     meaning = f"difference of the attention maps of {layer_count} layers ({what}; summed over layers)"
     weight = at_weight(beta, layer_count, convention)
     return Loss((Term("at", weight, value, meaning, ("teacher", "activations")),))
 
 # %% ../../nbs/distillation/22_attention.ipynb #00000021
-def compared_layers(student:nn.Module, teacher:nn.Module) -> tuple:
+def compared_layers(student: nn.Module, teacher: nn.Module) -> tuple:
     "The names of the layers to compare, (the student's, the teacher's): for groups in parts, the ends that both have"
     ours, theirs = attention_layers(student), attention_layers(teacher)
-    if len(ours) == len(theirs): return ours, theirs
+    if len(ours) == len(theirs):
+        return ours, theirs
     a, b = (getattr(network, "spec", {}).get("splits", 1) for network in (student, teacher))
     groups = len(ours) // a
     if groups * b != len(theirs):
-        raise InputError(f"the teacher has {len(theirs)} layers to compare and the student {len(ours)}; "
-                         "name as many of one as of the other")
-    ends = [i for i in range(1, a + 1) if i * b % a == 0]            # part i of a ends where part i·b/a of b does
-    return ([ours[g * a + i - 1] for g in range(groups) for i in ends],
-            [theirs[g * b + i * b // a - 1] for g in range(groups) for i in ends])
+        raise InputError(
+            f"the teacher has {len(theirs)} layers to compare and the student {len(ours)}; "
+            "name as many of one as of the other"
+        )
+    ends = [i for i in range(1, a + 1) if i * b % a == 0]  # part i of a ends where part i·b/a of b does
+    return (
+        [ours[g * a + i - 1] for g in range(groups) for i in ends],
+        [theirs[g * b + i * b // a - 1] for g in range(groups) for i in ends],
+    )
 
 # %% ../../nbs/distillation/22_attention.ipynb #00000024
 def squared_error(
-    layer_count:int,         # compared pairs of layers
-    beta:float=1000.0,
-    convention:str="code",   # as for attention: code scales β by 3/layer_count
+    layer_count: int,  # compared pairs of layers
+    beta: float = 1000.0,
+    convention: str = "code",  # as for attention: code scales β by 3/layer_count
 ) -> Loss:
     "The mean squared difference of the activations, summed over layers, to be added to another loss"
+
     def value(student, teacher, labels):
         pairs = zip(student.activations, teacher.activations, strict=True)
         return sum(F.mse_loss(at_least_float32(s), at_least_float32(t)) for s, t in pairs)
+
     meaning = f"mean squared difference of the activations of {layer_count} layers (summed over layers)"
-    return Loss((Term("se", at_weight(beta, layer_count, convention), value, meaning, ("teacher", "activations")),))
+    return Loss(
+        (Term("se", at_weight(beta, layer_count, convention), value, meaning, ("teacher", "activations")),)
+    )
 
 # %% ../../nbs/distillation/22_attention.ipynb #00000027
-AUXILIARY = {"AT": attention_transfer, "SE": squared_error}   # the released --aux_loss
+AUXILIARY = {"AT": attention_transfer, "SE": squared_error}  # the released --aux_loss
+
 
 def student_loss(
-    num_classes:int,
-    layer_count:int,          # compared pairs of layers
-    alpha:float=0.0,          # KD: 0 is none
-    beta:float=0.0,           # AT: 0 is none
-    temperature:float=4.0,
-    convention:str="code",
-    aux:str="AT",             # what β weighs: AT, or SE
+    num_classes: int,
+    layer_count: int,  # compared pairs of layers
+    alpha: float = 0.0,  # KD: 0 is none
+    beta: float = 0.0,  # AT: 0 is none
+    temperature: float = 4.0,
+    convention: str = "code",
+    aux: str = "AT",  # what β weighs: AT, or SE
 ) -> Loss:
     "The loss of a student: cross-entropy, with knowledge distillation and attention transfer as asked"
     loss = distillation(num_classes, temperature, alpha, convention) if alpha else cross_entropy()
@@ -199,10 +245,10 @@ def student_loss(
 # %% ../../nbs/distillation/22_attention.ipynb #0000002c
 @torch.no_grad()
 def check_fit(
-    student:nn.Module,
-    teacher:nn.Module,
-    x:torch.Tensor,     # (B, 3, H, W) some images, normalized
-    aux:str="AT",       # AT compares maps; SE the channels too
+    student: nn.Module,
+    teacher: nn.Module,
+    x: torch.Tensor,  # (B, 3, H, W) some images, normalized
+    aux: str = "AT",  # AT compares maps; SE the channels too
 ) -> list:
     "The sizes of the compared maps, [(H, W), ...]; `InputError` if teacher and student differ in them"
     ours, theirs = compared_layers(student, teacher)
@@ -210,30 +256,38 @@ def check_fit(
     for name, other, s, t in zip(ours, theirs, *found):
         for activation in (s, t):
             if activation.dim() != 4:
-                raise InputError(f"layer {name} gives {tuple(activation.shape)}, not (B, C, H, W); "
-                                 "name a layer whose output is a stack of maps")
+                raise InputError(
+                    f"layer {name} gives {tuple(activation.shape)}, not (B, C, H, W); "
+                    "name a layer whose output is a stack of maps"
+                )
             if aux == "AT" and activation[0, 0].numel() == 1:
-                raise InputError(f"layer {name} has a map of one position at images of {x.shape[2]}×{x.shape[3]}: "
-                                 "all such maps are equal; use larger images, or name other layers")
+                raise InputError(
+                    f"layer {name} has a map of one position at images of {x.shape[2]}×{x.shape[3]}: "
+                    "all such maps are equal; use larger images, or name other layers"
+                )
         start = 1 if aux == "SE" else 2
         if s.shape[start:] != t.shape[start:]:
-            raise InputError(f"{aux} compares {name} of the student, {tuple(s.shape[1:])}, with {other} of the "
-                             f"teacher, {tuple(t.shape[1:])}; {'all' if start == 1 else 'the last two'} must be equal")
+            raise InputError(
+                f"{aux} compares {name} of the student, {tuple(s.shape[1:])}, with {other} of the "
+                f"teacher, {tuple(t.shape[1:])}; {'all' if start == 1 else 'the last two'} must be equal"
+            )
     return [tuple(s.shape[2:]) for s in found[0]]
 
-def attention_weights(sizes:list, beta:float, convention:str="code") -> str:
+
+def attention_weights(sizes: list, beta: float, convention: str = "code") -> str:
     "What β comes to at each size of map, as a line of text"
     weight = at_weight(beta, len(sizes), convention)
-    if convention == "paper": return f"  at: the distance itself counts, {weight:g} at every size"
+    if convention == "paper":
+        return f"  at: the distance itself counts, {weight:g} at every size"
     each = ", ".join(f"{weight / (h * w):.3g} at {h}×{w}" for h, w in sizes)
     return f"  at, as weights of the squared distance: {each}"
 
 # %% ../../nbs/distillation/22_attention.ipynb #0000002f
 def energy_inside(
-    activation:torch.Tensor,  # (B, C, H, W)
-    masks:torch.Tensor,       # (B, H', W') bool, the object's pixels; H' a multiple of H
+    activation: torch.Tensor,  # (B, C, H, W)
+    masks: torch.Tensor,  # (B, H', W') bool, the object's pixels; H' a multiple of H
 ) -> torch.Tensor:
     "The share of the attention map's energy that falls on the object: (B,), between 0 and 1"
-    energy = at_least_float32(activation).pow(2).mean(1)                                             # (B, H, W)
-    inside = F.adaptive_avg_pool2d(masks.float()[:, None], energy.shape[1:])[:, 0]         # (B, H, W)
+    energy = at_least_float32(activation).pow(2).mean(1)  # (B, H, W)
+    inside = F.adaptive_avg_pool2d(masks.float()[:, None], energy.shape[1:])[:, 0]  # (B, H, W)
     return (energy * inside).sum((1, 2)) / energy.sum((1, 2))

@@ -8,8 +8,8 @@ __all__ = ['CONVENTIONS', 'Output', 'at_least_float32', 'check_convention', 'sof
 
 # %% ../../nbs/distillation/20_losses.ipynb #00000002
 from collections import namedtuple
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import torch
 from torch.nn import functional as F
@@ -17,40 +17,47 @@ from torch.nn import functional as F
 from ..errors import InputError
 
 # %% ../../nbs/distillation/20_losses.ipynb #00000007
-def at_least_float32(x:torch.Tensor) -> torch.Tensor:
+def at_least_float32(x: torch.Tensor) -> torch.Tensor:
     "Half-precision tensors as float32, others as they are"
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 # %% ../../nbs/distillation/20_losses.ipynb #0000000a
 CONVENTIONS = ("code", "paper")
 
+
 def check_convention(convention):
     if convention not in CONVENTIONS:
-        raise InputError(f"unknown loss convention {convention!r}; "
-                         "use code (what made the tables) or paper (its equations)")
+        raise InputError(
+            f"unknown loss convention {convention!r}; "
+            "use code (what made the tables) or paper (its equations)"
+        )
+
 
 def soft_term(
-    student_logits:torch.Tensor,  # (B, C)
-    teacher_logits:torch.Tensor,  # (B, C)
-    temperature:float=4.0,        # T
-    convention:str="code",        # code: divergence; paper: cross-entropy
+    student_logits: torch.Tensor,  # (B, C)
+    teacher_logits: torch.Tensor,  # (B, C)
+    temperature: float = 4.0,  # T
+    convention: str = "code",  # code: divergence; paper: cross-entropy
 ) -> torch.Tensor:
     "How far the student's softened belief is from the teacher's: a scalar, averaged over the batch, in nats"
     check_convention(convention)
     if student_logits.shape != teacher_logits.shape:
-        raise InputError(f"the teacher gives {teacher_logits.shape[-1]} classes "
-                         f"and the student {student_logits.shape[-1]}; they must agree")
+        raise InputError(
+            f"the teacher gives {teacher_logits.shape[-1]} classes "
+            f"and the student {student_logits.shape[-1]}; they must agree"
+        )
     log_student = F.log_softmax(at_least_float32(student_logits) / temperature, 1)
     teacher = F.softmax(at_least_float32(teacher_logits) / temperature, 1)
-    if convention == "code": return F.kl_div(log_student, teacher, reduction="batchmean")
+    if convention == "code":
+        return F.kl_div(log_student, teacher, reduction="batchmean")
     return F.cross_entropy(at_least_float32(student_logits) / temperature, teacher)
 
 # %% ../../nbs/distillation/20_losses.ipynb #0000000b
 def soft_weight(
-    temperature:float,
-    alpha:float,        # α: 0 is no distillation, 1 is nothing else
-    num_classes:int,
-    convention:str,
+    temperature: float,
+    alpha: float,  # α: 0 is no distillation, 1 is nothing else
+    num_classes: int,
+    convention: str,
 ) -> float:
     "The soft term's weight: 2T²α as written; in the released code also divided by the number of classes"
     check_convention(convention)
@@ -58,12 +65,12 @@ def soft_weight(
 
 # %% ../../nbs/distillation/20_losses.ipynb #0000000d
 def kd_loss(
-    student_logits:torch.Tensor,  # (B, C)
-    teacher_logits:torch.Tensor,  # (B, C)
-    labels:torch.Tensor,          # (B,) int64
-    temperature:float=4.0,        # T
-    alpha:float=0.9,              # α, the share of the soft term
-    convention:str="code",        # code (the released program) or paper (its equation)
+    student_logits: torch.Tensor,  # (B, C)
+    teacher_logits: torch.Tensor,  # (B, C)
+    labels: torch.Tensor,  # (B,) int64
+    temperature: float = 4.0,  # T
+    alpha: float = 0.9,  # α, the share of the soft term
+    convention: str = "code",  # code (the released program) or paper (its equation)
 ) -> torch.Tensor:
     "The whole distillation loss, hard and soft term: a scalar"
     hard = F.cross_entropy(at_least_float32(student_logits), labels)
@@ -71,46 +78,55 @@ def kd_loss(
     return (1 - alpha) * hard + soft_weight(temperature, alpha, student_logits.shape[1], convention) * soft
 
 # %% ../../nbs/distillation/20_losses.ipynb #00000019
-Output = namedtuple("Output", "logits activations")   # what a tapped network gives: (B, C), [(B, C, H, W), ...]
+Output = namedtuple(
+    "Output", "logits activations"
+)  # what a tapped network gives: (B, C), [(B, C, H, W), ...]
+
 
 @dataclass(frozen=True)
 class Term:
     "One named part of a loss"
+
     name: str
-    weight: float      # what the value is multiplied by in the total
-    value: Callable    # (student: Output, teacher: Output or None, labels) -> scalar
-    meaning: str       # what the value is, in words
+    weight: float  # what the value is multiplied by in the total
+    value: Callable  # (student: Output, teacher: Output or None, labels) -> scalar
+    meaning: str  # what the value is, in words
     needs: tuple = ()  # what it needs besides the student's logits: "teacher", "activations"
 
 # %% ../../nbs/distillation/20_losses.ipynb #0000001a
 @dataclass(frozen=True)
 class Loss:
     "A weighted sum of terms"
+
     terms: tuple
 
-    def __call__(self, student:Output, teacher:Output|None, labels:torch.Tensor):
+    def __call__(self, student: Output, teacher: Output | None, labels: torch.Tensor):
         "The total, and the value of each term before its weight: (scalar, {name: scalar})"
         values = {term.name: term.value(student, teacher, labels) for term in self.terms}
         return sum(term.weight * values[term.name] for term in self.terms), values
 
-    def __add__(self, other): return Loss(self.terms + other.terms)
-    def needs(self, what:str) -> bool: return any(what in term.needs for term in self.terms)
+    def __add__(self, other):
+        return Loss(self.terms + other.terms)
+
+    def needs(self, what: str) -> bool:
+        return any(what in term.needs for term in self.terms)
 
     def describe(self) -> str:
         "The weight that each term really gets, a line each"
         return "\n".join(f"  {term.name}: {term.weight:.4g} × {term.meaning}" for term in self.terms)
 
 # %% ../../nbs/distillation/20_losses.ipynb #0000001b
-def cross_entropy(weight:float=1.0) -> Loss:
+def cross_entropy(weight: float = 1.0) -> Loss:
     "The loss of training from scratch"
     value = lambda student, teacher, labels: F.cross_entropy(at_least_float32(student.logits), labels)
     return Loss((Term("ce", weight, value, "cross-entropy with the labels"),))
 
+
 def distillation(
-    num_classes:int,
-    temperature:float=4.0,
-    alpha:float=0.9,
-    convention:str="code",
+    num_classes: int,
+    temperature: float = 4.0,
+    alpha: float = 0.9,
+    convention: str = "code",
 ) -> Loss:
     "Knowledge distillation as terms: `ce` and `kd`; their sum is `kd_loss`"
     soft = lambda student, teacher, labels: soft_term(student.logits, teacher.logits, temperature, convention)

@@ -21,19 +21,23 @@ ARCHITECTURES = {
     "resnet34": dict(title="ResNet-34", blocks=(3, 4, 6, 3), widths=(64, 128, 256, 512)),
     "resnet18_half": dict(title="ResNet-18-0.5", blocks=(2, 2, 2, 2), widths=(64, 64, 128, 256)),
 }
-STEM = 64   # channels of the stem
+STEM = 64  # channels of the stem
 
 # %% ../../nbs/core/08_resnet.ipynb #00000009
 def _group(block, inp, out, count, stride, name):
     "`count` residual blocks in a row; the first one changes width and stride"
     layout = user_layout(block, PostActivation) if block.family == "module" else PostActivation
-    return nn.Sequential(*[
-        layout(block, inp if i == 0 else out, out, stride if i == 0 else 1, f"{name}.{i}")
-        for i in range(count)])
+    return nn.Sequential(
+        *[
+            layout(block, inp if i == 0 else out, out, stride if i == 0 else 1, f"{name}.{i}")
+            for i in range(count)
+        ]
+    )
 
 # %% ../../nbs/core/08_resnet.ipynb #0000000b
 class ResNet(nn.Module):
     "ResNet for images of ImageNet's size; built by `resnet18`, `resnet34` and `resnet18_half`"
+
     def __init__(self, network, block, num_classes):
         super().__init__()
         self.spec = dict(network=network, block=str(block), num_classes=num_classes)
@@ -52,43 +56,49 @@ class ResNet(nn.Module):
         self.fc = nn.Linear(channels, num_classes)
         initialize(self)
 
-    def forward(self, x):                                              # (B, 3, H, W)
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))           # (B, 64, H/4, W/4)
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))      # (B, 512, H/32, W/32)
-        return self.fc(self.avgpool(x).flatten(1))                     # (B, classes): logits
+    def forward(self, x):  # (B, 3, H, W)
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))  # (B, 64, H/4, W/4)
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))  # (B, 512, H/32, W/32)
+        return self.fc(self.avgpool(x).flatten(1))  # (B, classes): logits
 
 # %% ../../nbs/core/08_resnet.ipynb #0000000c
 def resnet18(
-    block:"str|Block"="S",  # the residual block, as text or value
-    num_classes:int=1000,
+    block: "str|Block" = "S",  # the residual block, as text or value
+    num_classes: int = 1000,
 ) -> ResNet:
     "ResNet-18 with initial weights"
     return ResNet("resnet18", parse_block(block), num_classes)
 
+
 def resnet34(
-    block:"str|Block"="S",  # the residual block, as text or value
-    num_classes:int=1000,
+    block: "str|Block" = "S",  # the residual block, as text or value
+    num_classes: int = 1000,
 ) -> ResNet:
     "ResNet-34 with initial weights; with S blocks it is the paper's teacher on ImageNet"
     return ResNet("resnet34", parse_block(block), num_classes)
 
+
 def resnet18_half(
-    block:"str|Block"="S",  # the residual block, as text or value
-    num_classes:int=1000,
+    block: "str|Block" = "S",  # the residual block, as text or value
+    num_classes: int = 1000,
 ) -> ResNet:
     "ResNet-18 with the last three groups half as wide (the paper's Res18-0.5), with initial weights"
     return ResNet("resnet18_half", parse_block(block), num_classes)
 
 # %% ../../nbs/core/08_resnet.ipynb #00000018
-TABLE3 = {   # the paper's name -> (builder, block)
-    "Res34 T": (resnet34, "S"), "Res18": (resnet18, "S"), "Res34-G(4)": (resnet34, "G(4)"),
-    "Res18-0.5": (resnet18_half, "S"), "Res34-G(N)": (resnet34, "G(N)"),
+TABLE3 = {  # the paper's name -> (builder, block)
+    "Res34 T": (resnet34, "S"),
+    "Res18": (resnet18, "S"),
+    "Res34-G(4)": (resnet34, "G(4)"),
+    "Res18-0.5": (resnet18_half, "S"),
+    "Res34-G(N)": (resnet34, "G(N)"),
 }
 
 # %% ../../nbs/core/08_resnet.ipynb #00000022
-def torchvision_name(name:str) -> str:
+def torchvision_name(name: str) -> str:
     "torchvision's name of the tensor that is called `name` here"
     return name.replace(".conv.", ".")
+
 
 def _misfits(ours, given):
     "What keeps the tensors `given` from taking the places of `ours` (name -> tensor): {what is wrong: names}"
@@ -96,46 +106,58 @@ def _misfits(ours, given):
     return {
         "missing": [n for n in ours if n not in given and not n.endswith("num_batches_tracked")],
         "left over": [n for n in given if n not in ours],
-        "of another shape": [f"{n} ({shape(given[n])}, not {shape(ours[n])})" for n in ours
-                             if n in given and shape(given[n]) != shape(ours[n])]}
+        "of another shape": [
+            f"{n} ({shape(given[n])}, not {shape(ours[n])})"
+            for n in ours
+            if n in given and shape(given[n]) != shape(ours[n])
+        ],
+    }
 
 # %% ../../nbs/core/08_resnet.ipynb #00000024
 def load_torchvision(
-    model:ResNet,     # of S blocks; its weights are replaced
-    state_dict:dict,  # of torchvision's network with the same groups and as many classes
+    model: ResNet,  # of S blocks; its weights are replaced
+    state_dict: dict,  # of torchvision's network with the same groups and as many classes
 ) -> ResNet:
     "`model` with torchvision's weights; `InputError` if a tensor is missing, left over or of another shape"
     if not isinstance(state_dict, Mapping):
-        raise InputError(f"weights must be a state_dict, not a {type(state_dict).__name__}; "
-                         "use network.state_dict()")
+        raise InputError(
+            f"weights must be a state_dict, not a {type(state_dict).__name__}; use network.state_dict()"
+        )
     names = {torchvision_name(name): name for name in model.state_dict()}
     ours = {name: model.state_dict()[own] for name, own in names.items()}
     for what, wrong in _misfits(ours, state_dict).items():
-        if wrong: raise InputError(
-            f"the weights do not fit {model.title}: {len(wrong)} tensors {what}, e.g. {wrong[0]}; "
-            "use those of torchvision's network of the same depth and classes, with S blocks here")
+        if wrong:
+            raise InputError(
+                f"the weights do not fit {model.title}: {len(wrong)} tensors {what}, e.g. {wrong[0]}; "
+                "use those of torchvision's network of the same depth and classes, with S blocks here"
+            )
     model.load_state_dict({names[name]: value for name, value in state_dict.items()})
     return model
 
 # %% ../../nbs/core/08_resnet.ipynb #0000002c
-TRAINED = {"resnet18": resnet18, "resnet34": resnet34}   # the networks that torchvision has weights for
+TRAINED = {"resnet18": resnet18, "resnet34": resnet34}  # the networks that torchvision has weights for
+
 
 def _fetch(weights):
     "The tensors of torchvision's `weights`, from the cache or the network"
-    try: return weights.get_state_dict(progress=False, check_hash=True)
-    except (OSError, RuntimeError) as error:             # no network, a full disk; a file that fails its hash
+    try:
+        return weights.get_state_dict(progress=False, check_hash=True)
+    except (OSError, RuntimeError) as error:  # no network, a full disk; a file that fails its hash
         why = " ".join(str(error).split())
-        raise InputError(f"torchvision's weights can't be fetched ({type(error).__name__}: {why}); "
-                         f"try again, or put {weights.url} in PyTorch's cache by hand") from None
+        raise InputError(
+            f"torchvision's weights can't be fetched ({type(error).__name__}: {why}); "
+            f"try again, or put {weights.url} in PyTorch's cache by hand"
+        ) from None
 
 # %% ../../nbs/core/08_resnet.ipynb #0000002d
 def pretrained(
-    name:str,                       # resnet18 or resnet34
-    weights:str="IMAGENET1K_V1",    # torchvision's name of the weights
+    name: str,  # resnet18 or resnet34
+    weights: str = "IMAGENET1K_V1",  # torchvision's name of the weights
 ) -> ResNet:
     "A network with torchvision's weights, in evaluation mode; `classes` and `normalization` are its attributes"
     build = lookup(TRAINED, name, "network with trained weights")
-    from torchvision.models import get_model_weights     # here, so that building a network does not wait for it
+    from torchvision.models import get_model_weights  # here, so that building a network does not wait for it
+
     chosen = lookup(dict(get_model_weights(name).__members__), weights, f"weights of {name}")
     classes, images = chosen.meta["categories"], chosen.transforms()
     model = load_torchvision(build(num_classes=len(classes)), _fetch(chosen)).eval()

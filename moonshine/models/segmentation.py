@@ -19,38 +19,50 @@ from ..errors import InputError
 # %% ../../nbs/core/09_erfnet.ipynb #00000005
 class Downsampler(nn.Module):
     "3×3 convolution of stride 2 beside a 2×2 max pool, BN, ReLU: (B, in, H, W) -> (B, out, H/2, W/2)"
+
     def __init__(self, in_channels, out_channels):
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels - in_channels, 3, stride=2, padding=1)
         self.bn = nn.BatchNorm2d(out_channels)
 
     def forward(self, x):
-        both = torch.cat([self.conv(x), F.max_pool2d(x, 2)], 1)    # (B, out, H/2, W/2)
+        both = torch.cat([self.conv(x), F.max_pool2d(x, 2)], 1)  # (B, out, H/2, W/2)
         return F.relu(self.bn(both))
 
 # %% ../../nbs/core/09_erfnet.ipynb #00000008
 class Upsampler(nn.Module):
     "Transposed 3×3 convolution of stride 2, BN, ReLU: (B, in, H, W) -> (B, out, 2H, 2W)"
+
     def __init__(self, in_channels, out_channels):
         super().__init__()
         self.conv = nn.ConvTranspose2d(in_channels, out_channels, 3, stride=2, padding=1, output_padding=1)
         self.bn = nn.BatchNorm2d(out_channels)
 
-    def forward(self, x): return F.relu(self.bn(self.conv(x)))
+    def forward(self, x):
+        return F.relu(self.bn(self.conv(x)))
 
 # %% ../../nbs/core/09_erfnet.ipynb #0000000b
 def _pair(number, channels, dilation=1):
     "A 3×1 and a 1×3 convolution, named column and row"
     return OrderedDict(
         (f"{name}{number}", Layer(name, channels, channels, kernel, dilation=spread, bias=True).module())
-        for name, kernel, spread in [("column", (3, 1), (dilation, 1)), ("row", (1, 3), (1, dilation))])
+        for name, kernel, spread in [("column", (3, 1), (dilation, 1)), ("row", (1, 3), (1, dilation))]
+    )
+
 
 class Factorised(nn.Sequential):
     "Two pairs of 1-D convolutions added to the input, ReLU: (B, N, H, W) -> (B, N, H, W)"
+
     def __init__(self, channels, dilation=1, dropout=0.0):
-        super().__init__(OrderedDict(
-            **_pair(1, channels), bn1=nn.BatchNorm2d(channels),
-            **_pair(2, channels, dilation), bn2=nn.BatchNorm2d(channels), dropout=nn.Dropout2d(dropout)))
+        super().__init__(
+            OrderedDict(
+                **_pair(1, channels),
+                bn1=nn.BatchNorm2d(channels),
+                **_pair(2, channels, dilation),
+                bn2=nn.BatchNorm2d(channels),
+                dropout=nn.Dropout2d(dropout),
+            )
+        )
 
     def forward(self, x):
         out = F.relu(self.bn1(self.row1(F.relu(self.column1(x)))))
@@ -60,6 +72,7 @@ class Factorised(nn.Sequential):
 # %% ../../nbs/core/09_erfnet.ipynb #00000011
 class Cheapened(nn.Module):
     "The residual block with cheap convolutions in place of the pairs: (B, N, H, W) -> (B, N, H, W)"
+
     def __init__(self, block, channels, dilation=1, dropout=0.0, where=""):
         super().__init__()
         self.two = BLOCKTYPES[block.blocktype] == 2
@@ -72,44 +85,59 @@ class Cheapened(nn.Module):
 
     def forward(self, x):
         out = self.bn1(self.conv1(x))
-        if self.two: out = self.bn2(self.conv2(F.relu(out, inplace=True)))
+        if self.two:
+            out = self.bn2(self.conv2(F.relu(out, inplace=True)))
         return F.relu(x + self.dropout(out))
 
 # %% ../../nbs/core/09_erfnet.ipynb #00000018
-FACTORISED = parse_block("S")   # here S is ERFNet's own block: the pairs, not a full 3×3
+FACTORISED = parse_block("S")  # here S is ERFNet's own block: the pairs, not a full 3×3
+
 
 def residual_1d(
-    block:Block,
-    channels:int,         # N, the same in and out
-    dilation:int=1,       # of the second pair, or of what replaces it
-    dropout:float=0.0,    # the probability of losing a channel
-    where:str="",         # the layer's name in its network, for messages
+    block: Block,
+    channels: int,  # N, the same in and out
+    dilation: int = 1,  # of the second pair, or of what replaces it
+    dropout: float = 0.0,  # the probability of losing a channel
+    where: str = "",  # the layer's name in its network, for messages
 ) -> nn.Module:
     "A residual block of ERFNet: its own for S, else one with cheap convolutions"
-    if block == FACTORISED: return Factorised(channels, dilation, dropout)
+    if block == FACTORISED:
+        return Factorised(channels, dilation, dropout)
     if block.family == "module":
-        raise InputError(f"ERFNet dilates its convolutions, and the Conv of {block.source} takes no dilation; "
-                         "use a block by its name, such as G(N)")
+        raise InputError(
+            f"ERFNet dilates its convolutions, and the Conv of {block.source} takes no dilation; "
+            "use a block by its name, such as G(N)"
+        )
     return Cheapened(block, channels, dilation, dropout, where)
 
 # %% ../../nbs/core/09_erfnet.ipynb #0000001a
-Row = namedtuple("Row", "kind channels dilation dropout", defaults=(1, 0.0))   # channels: that come out
+Row = namedtuple("Row", "kind channels dilation dropout", defaults=(1, 0.0))  # channels: that come out
 ENCODER = (
-    Row("down", 16), Row("down", 64), *[Row("block", 64, 1, 0.03)] * 5,
-    Row("down", 128), *[Row("block", 128, d, 0.3) for d in (2, 4, 8, 16)] * 2)
+    Row("down", 16),
+    Row("down", 64),
+    *[Row("block", 64, 1, 0.03)] * 5,
+    Row("down", 128),
+    *[Row("block", 128, d, 0.3) for d in (2, 4, 8, 16)] * 2,
+)
 DECODER = (
-    Row("up", 64), *[Row("block", 64)] * 2,
-    Row("up", 16), *[Row("block", 16)] * 2)        # and the output: transposed 2×2, stride 2
+    Row("up", 64),
+    *[Row("block", 64)] * 2,
+    Row("up", 16),
+    *[Row("block", 16)] * 2,
+)  # and the output: transposed 2×2, stride 2
 
 # %% ../../nbs/core/09_erfnet.ipynb #0000001e
-COMPARED = (7, 12, 16, 19, 22)   # the layers whose attention the paper compares; our count, from 1
+COMPARED = (7, 12, 16, 19, 22)  # the layers whose attention the paper compares; our count, from 1
 
 # %% ../../nbs/core/09_erfnet.ipynb #00000021
-BUILDERS = {   # kind of row -> its module, from (row, channels that come in, block, name in the network)
+BUILDERS = {  # kind of row -> its module, from (row, channels that come in, block, name in the network)
     "down": lambda row, channels, block, where: Downsampler(channels, row.channels),
     "up": lambda row, channels, block, where: Upsampler(channels, row.channels),
-    "block": lambda row, channels, block, where: residual_1d(block, channels, row.dilation, row.dropout, where),
+    "block": lambda row, channels, block, where: residual_1d(
+        block, channels, row.dilation, row.dropout, where
+    ),
 }
+
 
 def _stack(rows, channels, first, block, name):
     "The modules of `rows`, named by their numbers from `first`"
@@ -119,15 +147,19 @@ def _stack(rows, channels, first, block, name):
         channels = row.channels
     return parts
 
+
 def _check_size(x):
     height, width = x.shape[2:]
     if height % 8 or width % 8:
-        raise InputError(f"ERFNet halves a image three times, and {height}×{width} can't be; crop or pad it to "
-                         f"multiples of 8, such as {-(-height // 8) * 8}×{-(-width // 8) * 8}")
+        raise InputError(
+            f"ERFNet halves a image three times, and {height}×{width} can't be; crop or pad it to "
+            f"multiples of 8, such as {-(-height // 8) * 8}×{-(-width // 8) * 8}"
+        )
 
 # %% ../../nbs/core/09_erfnet.ipynb #00000022
 class Encoder(nn.Module):
     "Layers 1 to 16, and an output of their own: (B, 3, H, W) -> (B, classes, H/8, W/8) logits"
+
     def __init__(self, block, num_classes):
         super().__init__()
         self.layers = nn.Sequential(_stack(ENCODER, 3, 1, block, "encoder.layers"))
@@ -141,6 +173,7 @@ class Encoder(nn.Module):
 # %% ../../nbs/core/09_erfnet.ipynb #00000024
 class ERFNet(nn.Module):
     "ERFNet of any block; built by `erfnet`"
+
     def __init__(self, block, num_classes):
         super().__init__()
         self.spec = dict(network="erfnet", block=str(block), num_classes=num_classes)
@@ -149,46 +182,54 @@ class ERFNet(nn.Module):
         rows = _stack(DECODER, ENCODER[-1].channels, len(ENCODER) + 1, block, "decoder")
         output = nn.ConvTranspose2d(DECODER[-1].channels, num_classes, 2, stride=2)
         self.decoder = nn.Sequential(OrderedDict(rows, **{str(len(ENCODER + DECODER) + 1): output}))
-        self.attention_layers = [f"{'encoder.layers' if number <= len(ENCODER) else 'decoder'}.{number}"
-                                 for number in COMPARED]
+        self.attention_layers = [
+            f"{'encoder.layers' if number <= len(ENCODER) else 'decoder'}.{number}" for number in COMPARED
+        ]
         for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d): module.eps = 1e-3
+            if isinstance(module, nn.BatchNorm2d):
+                module.eps = 1e-3
 
-    def encode(self, x): return self.encoder(x)           # (B, classes, H/8, W/8): the encoder stage
-    def forward(self, x):                                 # (B, 3, H, W)
+    def encode(self, x):
+        return self.encoder(x)  # (B, classes, H/8, W/8): the encoder stage
+
+    def forward(self, x):  # (B, 3, H, W)
         _check_size(x)
-        return self.decoder(self.encoder.layers(x))       # (B, classes, H, W): logits
+        return self.decoder(self.encoder.layers(x))  # (B, classes, H, W): logits
 
 # %% ../../nbs/core/09_erfnet.ipynb #00000025
 def erfnet(
-    block:"str|Block"="S",   # S: ERFNet's own factorised block; else what takes its place, such as G(N)
-    num_classes:int=20,      # 20: Cityscapes' 19 and one for all that is not scored
+    block: "str|Block" = "S",  # S: ERFNet's own factorised block; else what takes its place, such as G(N)
+    num_classes: int = 20,  # 20: Cityscapes' 19 and one for all that is not scored
 ) -> ERFNet:
     "ERFNet, or a student of it; H and W of its images must be multiples of 8"
     return ERFNet(parse_block(block), num_classes)
 
 # %% ../../nbs/core/09_erfnet.ipynb #00000034
 def confusion_matrix(
-    prediction:torch.Tensor,  # int, any shape: the class of each pixel, such as logits.argmax(1)
-    labels:torch.Tensor,      # int, the same shape; labels outside 0..num_classes-1 are not scored
-    num_classes:int,
+    prediction: torch.Tensor,  # int, any shape: the class of each pixel, such as logits.argmax(1)
+    labels: torch.Tensor,  # int, the same shape; labels outside 0..num_classes-1 are not scored
+    num_classes: int,
 ) -> torch.Tensor:
     "How many pixels of each class (row) were called which (column): (classes, classes) int64"
     if prediction.shape != labels.shape:
-        raise InputError(f"the prediction is {tuple(prediction.shape)} and the labels {tuple(labels.shape)}; "
-                         "give one class a pixel, such as logits.argmax(1)")
+        raise InputError(
+            f"the prediction is {tuple(prediction.shape)} and the labels {tuple(labels.shape)}; "
+            "give one class a pixel, such as logits.argmax(1)"
+        )
     scored = (labels >= 0) & (labels < num_classes)
     predicted = prediction[scored].long()
     if len(predicted) and not 0 <= predicted.min() <= predicted.max() < num_classes:
-        raise InputError(f"the prediction has classes outside 0..{num_classes - 1}; give the right num_classes")
+        raise InputError(
+            f"the prediction has classes outside 0..{num_classes - 1}; give the right num_classes"
+        )
     pairs = labels[scored].long() * num_classes + predicted
     return pairs.bincount(minlength=num_classes**2).reshape(num_classes, num_classes)
 
 # %% ../../nbs/core/09_erfnet.ipynb #00000035
 def class_iou(
-    prediction:torch.Tensor,  # int, any shape: the class of each pixel, such as logits.argmax(1)
-    labels:torch.Tensor,      # int, the same shape; labels outside 0..num_classes-1 are not scored
-    num_classes:int,
+    prediction: torch.Tensor,  # int, any shape: the class of each pixel, such as logits.argmax(1)
+    labels: torch.Tensor,  # int, the same shape; labels outside 0..num_classes-1 are not scored
+    num_classes: int,
 ) -> torch.Tensor:
     "Intersection over union of each class: (classes,) float64; nan where a class is neither there nor predicted"
     confusion = confusion_matrix(prediction, labels, num_classes).double()

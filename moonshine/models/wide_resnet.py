@@ -6,10 +6,11 @@
 __all__ = ['WRN', 'wrn']
 
 # %% ../../nbs/core/07_wide_resnet.ipynb #00000002
+from collections import OrderedDict
+
 import torch
 from torch import nn
 from torch.nn import functional as F
-from collections import OrderedDict
 
 from ..blocks.families import Block, initialize, parse_block, residual
 from ..errors import InputError
@@ -18,24 +19,32 @@ from ..errors import InputError
 def _part(block, widths, stride, name):
     "Residual blocks in a row; `widths`: channels before the first and after each"
     pairs = zip(widths, widths[1:])
-    units = [residual(block, inp, out, stride if i == 0 else 1, f"{name}.layer.{i}")
-             for i, (inp, out) in enumerate(pairs)]
+    units = [
+        residual(block, inp, out, stride if i == 0 else 1, f"{name}.layer.{i}")
+        for i, (inp, out) in enumerate(pairs)
+    ]
     return nn.Sequential(OrderedDict(layer=nn.Sequential(*units)))
+
 
 def _group(block, inp, out, count, stride, splits, name):
     "`count` residual blocks in `splits` equal parts; the first block may change width and stride"
     size = count // splits
-    return nn.Sequential(*[
-        _part(block, [inp if i == 0 else out] + [out] * size, stride if i == 0 else 1, f"{name}.{i}")
-        for i in range(splits)])
+    return nn.Sequential(
+        *[
+            _part(block, [inp if i == 0 else out] + [out] * size, stride if i == 0 else 1, f"{name}.{i}")
+            for i in range(splits)
+        ]
+    )
 
 # %% ../../nbs/core/07_wide_resnet.ipynb #00000007
 class WRN(nn.Module):
     "Wide ResNet; built by `wrn`, which checks its arguments"
+
     def __init__(self, depth, width, block, num_classes, splits):
         super().__init__()
         self.spec = dict(
-            network="wrn", depth=depth, width=width, block=str(block), num_classes=num_classes, splits=splits)
+            network="wrn", depth=depth, width=width, block=str(block), num_classes=num_classes, splits=splits
+        )
         self.title = f"WRN-{depth}-{width:g} {block}"
         blocks = (depth - 4) // 6
         w1, w2, w3 = (int(channels * width) for channels in (16, 32, 64))
@@ -48,25 +57,27 @@ class WRN(nn.Module):
         self.attention_layers = [f"block{group}.{part}" for group in (1, 2, 3) for part in range(splits)]
         initialize(self)
 
-    def forward(self, x):                                          # (B, 3, H, W)
-        x = self.block3(self.block2(self.block1(self.conv1(x))))   # (B, 64k, H/4, W/4)
+    def forward(self, x):  # (B, 3, H, W)
+        x = self.block3(self.block2(self.block1(self.conv1(x))))  # (B, 64k, H/4, W/4)
         x = F.relu(self.bn1(x), inplace=True)
-        return self.fc(x.mean((2, 3)))                             # (B, classes): logits
+        return self.fc(x.mean((2, 3)))  # (B, classes): logits
 
 # %% ../../nbs/core/07_wide_resnet.ipynb #00000008
 def wrn(
-    depth:int,               # 6n + 4: 10, 16, 22, 28, 34, 40, ...
-    width:float,             # multiplies the channels 16, 32, 64; fractions are allowed (rounded down)
-    block:"str|Block"="S",   # the residual block, as text or value
-    num_classes:int=10,
-    splits:int=1,            # parts of each group (the released AT_split); must divide the blocks of a group
+    depth: int,  # 6n + 4: 10, 16, 22, 28, 34, 40, ...
+    width: float,  # multiplies the channels 16, 32, 64; fractions are allowed (rounded down)
+    block: "str|Block" = "S",  # the residual block, as text or value
+    num_classes: int = 10,
+    splits: int = 1,  # parts of each group (the released AT_split); must divide the blocks of a group
 ) -> WRN:
     "A Wide ResNet with the released code's initial weights"
     if depth < 10 or (depth - 4) % 6:
         nearest = max(10, round((depth - 4) / 6) * 6 + 4)
         raise InputError(f"depth {depth} is not 6n + 4; the nearest is {nearest}")
-    if int(16 * width) < 1: raise InputError(f"width {width} leaves no channels; it must be at least 1/16")
+    if int(16 * width) < 1:
+        raise InputError(f"width {width} leaves no channels; it must be at least 1/16")
     if splits < 1 or (depth - 4) // 6 % splits:
-        raise InputError(f"{splits} parts do not divide the {(depth - 4) // 6} blocks of a group; "
-                         "choose a divisor")
+        raise InputError(
+            f"{splits} parts do not divide the {(depth - 4) // 6} blocks of a group; choose a divisor"
+        )
     return WRN(depth, width, parse_block(block), num_classes, splits)

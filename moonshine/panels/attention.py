@@ -12,7 +12,10 @@ __all__ = ['SCENES', 'OPENING', 'HOME', 'PRESETS', 'NOISE', 'Scene', 'drawn_scen
            'describe_where', 'draw_where', 'where_panel']
 
 # %% ../../nbs/panels/53_attention_panels.ipynb #00000002
-import io, math, textwrap, time
+import io
+import math
+import textwrap
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,98 +23,133 @@ from pathlib import Path
 import ipywidgets
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 from matplotlib import colormaps
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from PIL import Image, ImageOps
 from torch import nn
 from torch.nn import functional as F
 
-from ..losses.attention import activations, at_loss, attention_layers, attention_map, energy_inside
 from ..data.datasets import IMAGE_FILES, normalize
-from ..errors import InputError, lookup
-from .base import (
-    GREY, RED, SKY, Panel, axes_at, buttons, canvas, menu, redraw_times, show, slider, tick)
 from ..data.drawing import CLASSES
-from ..pretrained import (
-    TRAINED, network_input, test_images, trained_facts, trained_history, trained_network)
+from ..errors import InputError, lookup
+from ..losses.attention import activations, at_loss, attention_layers, attention_map, energy_inside
+from moonshine.panels.base import (
+    GREY,
+    RED,
+    SKY,
+    Panel,
+    axes_at,
+    buttons,
+    canvas,
+    menu,
+    redraw_times,
+    show,
+    slider,
+    tick,
+)
+from moonshine.pretrained import (
+    TRAINED,
+    network_input,
+    test_images,
+    trained_facts,
+    trained_history,
+    trained_network,
+)
 
 # %% ../../nbs/panels/53_attention_panels.ipynb #00000005
 @dataclass(frozen=True, eq=False)
 class Scene:
     "A image, and what is known of it"
-    image: Image.Image               # RGB, any size
-    title: str                       # for the text
-    label: int | None = None         # its class among the drawn shapes
-    mask: torch.Tensor | None = None # (H, W) bool: the object
+
+    image: Image.Image  # RGB, any size
+    title: str  # for the text
+    label: int | None = None  # its class among the drawn shapes
+    mask: torch.Tensor | None = None  # (H, W) bool: the object
 
     @lru_cache(256)
-    def at(self, size:int) -> torch.Tensor:
+    def at(self, size: int) -> torch.Tensor:
         "(1, 3, size, size) uint8: the shorter side scaled to `size`, the center cut out"
         fitted = ImageOps.fit(self.image, (size, size), Image.Resampling.BILINEAR)
         return torch.from_numpy(np.array(fitted)).permute(2, 0, 1)[None]
 
+
 @lru_cache(1024)
-def drawn_scene(number:int) -> Scene:
+def drawn_scene(number: int) -> Scene:
     "A test image of the drawn shapes, by its number"
     images = _drawn(-(-(number + 1) // 100) * 100)
     image = Image.fromarray(images.images[number].permute(1, 2, 0).numpy())
     label = images.labels[number].item()
     return Scene(image, f"test image {number}, a {CLASSES[label]}", label, images.masks[number])
 
+
 @lru_cache(2)
-def _drawn(count): return test_images(count)
+def _drawn(count):
+    return test_images(count)
 
 # %% ../../nbs/panels/53_attention_panels.ipynb #00000006
 def scene_from_bytes(
-    content:bytes,  # of a image file
-    name:str,       # of the file, for the text
+    content: bytes,  # of a image file
+    name: str,  # of the file, for the text
 ) -> Scene:
     "An uploaded image"
     try:
-        with Image.open(io.BytesIO(content)) as file: image = ImageOps.exif_transpose(file).convert("RGB")
+        with Image.open(io.BytesIO(content)) as file:
+            image = ImageOps.exif_transpose(file).convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         raise InputError(f"{name} can't be read as a image; upload a PNG or JPEG file") from None
-    image.thumbnail((1024, 1024))                            # a photograph is made smaller once
+    image.thumbnail((1024, 1024))  # a photograph is made smaller once
     return Scene(image, name)
+
 
 _uploaded = lru_cache(4)(scene_from_bytes)
 
+
 @lru_cache(64)
-def scene_from_file(path:Path) -> Scene: return scene_from_bytes(path.read_bytes(), path.name)
+def scene_from_file(path: Path) -> Scene:
+    return scene_from_bytes(path.read_bytes(), path.name)
+
 
 def image_files(folder) -> list:
     "The image files in a folder and its subfolders, sorted"
     folder = Path(folder)
-    if not folder.is_dir(): raise InputError(f"no folder {folder}; name one that holds images")
+    if not folder.is_dir():
+        raise InputError(f"no folder {folder}; name one that holds images")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_FILES)
-    if not files: raise InputError(f"folder {folder} holds no images, such as .png or .jpg; name another")
+    if not files:
+        raise InputError(f"folder {folder} holds no images, such as .png or .jpg; name another")
     return files
 
 # %% ../../nbs/panels/53_attention_panels.ipynb #0000000a
 @dataclass(frozen=True, eq=False)
 class Subject:
     "A network, and how it is shown a image"
-    network: nn.Module
-    layers: list                # names of the layers that are looked into: group 1, 2, ...
-    size: int = 32              # pixels a side of its images
-    normalization: dict | None = None  # mean and std of each color, in [0, 1]; None: that of the drawn shapes
-    classes: tuple = ()         # names of its classes, where they are known
 
-    def said(self, label): return self.classes[label] if label < len(self.classes) else f"class {label}"
+    network: nn.Module
+    layers: list  # names of the layers that are looked into: group 1, 2, ...
+    size: int = 32  # pixels a side of its images
+    normalization: dict | None = None  # mean and std of each color, in [0, 1]; None: that of the drawn shapes
+    classes: tuple = ()  # names of its classes, where they are known
+
+    def said(self, label):
+        return self.classes[label] if label < len(self.classes) else f"class {label}"
+
 
 @lru_cache(1)
 def trained_subjects() -> dict:
     "The four trained networks, name -> Subject"
     networks = {name: trained_network(name) for name in TRAINED}
-    return {name: Subject(net, attention_layers(net), classes=tuple(CLASSES)) for name, net in networks.items()}
+    return {
+        name: Subject(net, attention_layers(net), classes=tuple(CLASSES)) for name, net in networks.items()
+    }
+
 
 @lru_cache(512)
 @torch.no_grad()
 def look_at(
-    subject:Subject,
-    scene:Scene,
-) -> tuple:          # logits (1, classes), [activation (1, C, H, W) of each layer]
+    subject: Subject,
+    scene: Scene,
+) -> tuple:  # logits (1, classes), [activation (1, C, H, W) of each layer]
     "One forward pass; kept by image and network, with all its groups"
     images = scene.at(subject.size)
     how = subject.normalization
@@ -119,19 +157,22 @@ def look_at(
     return activations(subject.network.eval(), x, subject.layers)
 
 # %% ../../nbs/panels/53_attention_panels.ipynb #0000000c
-def raised(activation, power): return activation.abs().pow(power / 2)
+def raised(activation, power):
+    return activation.abs().pow(power / 2)
+
 
 def shuffle(
-    activation:torch.Tensor,  # (B, C, H, W)
-    scale:float=2.0,
+    activation: torch.Tensor,  # (B, C, H, W)
+    scale: float = 2.0,
 ) -> torch.Tensor:
     "The channels in another order, all of them `scale` times as strong"
     order = torch.randperm(activation.shape[1], generator=torch.Generator().manual_seed(0))
     return scale * activation[:, order]
 
+
 def peak_of(
-    each:torch.Tensor,  # (h, w) a map
-    mask=None,          # (H, W) bool
+    each: torch.Tensor,  # (h, w) a map
+    mask=None,  # (H, W) bool
 ) -> dict:
     "Where a map is largest: column and row of the cell's center in shares of the image; on the object?"
     h, w = each.shape
@@ -139,29 +180,41 @@ def peak_of(
     hit = None if mask is None else _pooled(mask, h, w)[row, column].item() >= 0.5
     return dict(x=(column + 0.5) / w, y=(row + 0.5) / h, hit=hit)
 
-def _pooled(mask, h, w): return F.adaptive_avg_pool2d(mask.float()[None, None], (h, w))[0, 0]
+
+def _pooled(mask, h, w):
+    return F.adaptive_avg_pool2d(mask.float()[None, None], (h, w))[0, 0]
 
 # %% ../../nbs/panels/53_attention_panels.ipynb #0000000d
 def one_look(
-    name:str,
-    subject:Subject,
-    scene:Scene,
-    group:int=3,        # from 1
-    power:float=2,      # p
-    shuffled:bool=False,  # its channels shuffled and doubled
+    name: str,
+    subject: Subject,
+    scene: Scene,
+    group: int = 3,  # from 1
+    power: float = 2,  # p
+    shuffled: bool = False,  # its channels shuffled and doubled
 ) -> dict:
     "What one network makes of a image"
     if group > len(subject.layers):
-        raise InputError(f"{name} has {len(subject.layers)} layers to look at, and no {group}; choose a lower")
+        raise InputError(
+            f"{name} has {len(subject.layers)} layers to look at, and no {group}; choose a lower"
+        )
     logits, found = look_at(subject, scene)
     activation = shuffle(found[group - 1]) if shuffled else found[group - 1]
     h, w = activation.shape[2:]
     each = math.sqrt(h * w) * attention_map(raised(activation, power)).view(h, w)
     said = logits.argmax().item()
     known = scene.label is not None and subject.classes == tuple(CLASSES)
-    row = dict(name=name, activation=activation, map=each, said=subject.said(said), inside=None,
-               layer=subject.layers[group - 1], right=said == scene.label if known else None,
-               peak=peak_of(each, scene.mask), channels=activation.float().pow(2).mean((0, 2, 3)))
+    row = dict(
+        name=name,
+        activation=activation,
+        map=each,
+        said=subject.said(said),
+        inside=None,
+        layer=subject.layers[group - 1],
+        right=said == scene.label if known else None,
+        peak=peak_of(each, scene.mask),
+        channels=activation.float().pow(2).mean((0, 2, 3)),
+    )
     if scene.mask is not None:
         row["inside"] = energy_inside(raised(activation, power), scene.mask[None]).item()
         row["chance"] = _pooled(scene.mask, h, w).mean().item()
@@ -175,18 +228,20 @@ def against(row, teacher, power) -> dict:
     return row | dict(
         difference=row["map"] - teacher["map"] if same else None,
         at_loss=at_loss(raised(ours, power), raised(theirs, power)).item() if same else None,
-        squared_error=F.mse_loss(ours.float(), theirs.float()).item() if ours.shape == theirs.shape else None)
+        squared_error=F.mse_loss(ours.float(), theirs.float()).item() if ours.shape == theirs.shape else None,
+    )
+
 
 def explore(
-    scene:Scene,
-    subjects:dict,       # name -> Subject; all of them are shown
-    group:int=3,         # from 1
-    network:str="at",    # the one that is looked at more closely
-    teacher:str="teacher",  # the one that the others are compared with
-    power:float=2,       # p of the map
-    shuffled:bool=False, # channels of all but the teacher shuffled and doubled
-    view:str="all",      # all: side by side; one: `network` and the teacher
-    opacity:float=0.6,   # of the maps on the image
+    scene: Scene,
+    subjects: dict,  # name -> Subject; all of them are shown
+    group: int = 3,  # from 1
+    network: str = "at",  # the one that is looked at more closely
+    teacher: str = "teacher",  # the one that the others are compared with
+    power: float = 2,  # p of the map
+    shuffled: bool = False,  # channels of all but the teacher shuffled and doubled
+    view: str = "all",  # all: side by side; one: `network` and the teacher
+    opacity: float = 0.6,  # of the maps on the image
 ) -> dict:
     "Where each network looks: `rows`, one a network, the teacher's first"
     lookup(subjects, network, "network")
@@ -197,9 +252,20 @@ def explore(
             look = one_look(name, subjects[name], scene, group, power, shuffled)
             rows.append(against(look, reference, power))
     other = against(one_look(network, subjects[network], scene, group, power, not shuffled), reference, power)
-    return dict(problem="", scene=scene, group=group, network=network, teacher=teacher, power=power,
-                shuffled=shuffled, view=view, opacity=opacity, rows=rows, other=other,
-                size=max(subjects[row["name"]].size for row in rows))
+    return dict(
+        problem="",
+        scene=scene,
+        group=group,
+        network=network,
+        teacher=teacher,
+        power=power,
+        shuffled=shuffled,
+        view=view,
+        opacity=opacity,
+        rows=rows,
+        other=other,
+        size=max(subjects[row["name"]].size for row in rows),
+    )
 
 # %% ../../nbs/panels/53_attention_panels.ipynb #00000013
 def place_in_words(peak) -> str:
@@ -208,47 +274,64 @@ def place_in_words(peak) -> str:
     words = third(peak["y"], ("upper", "", "lower")), third(peak["x"], ("left", "", "right"))
     return " ".join(word for word in words if word) or "center"
 
+
 def sentence(row, size) -> str:
     "What one network makes of a image, in words; `size` of the image in pixels"
     peak = row["peak"]
-    text = (f"{row['name']}: peak {place_in_words(peak)} ({peak['x'] * size:.0f} across, "
-            f"{peak['y'] * size:.0f} down, of {size})")
+    text = (
+        f"{row['name']}: peak {place_in_words(peak)} ({peak['x'] * size:.0f} across, "
+        f"{peak['y'] * size:.0f} down, of {size})"
+    )
     if row["inside"] is not None:
-        text += (f", {'on' if peak['hit'] else 'off'} the object; {row['inside']:.0%} of the energy on it "
-                 f"(by chance {row['chance']:.0%})")
+        text += (
+            f", {'on' if peak['hit'] else 'off'} the object; {row['inside']:.0%} of the energy on it "
+            f"(by chance {row['chance']:.0%})"
+        )
     text += f"; says {row['said']}" + {None: "", True: ", right", False: ", WRONG"}[row["right"]]
     return text + f"; {compared(row)}."
 
+
 def compared(row) -> str:
-    if row["at_loss"] is None: return "its map has another size than the teacher's, so there is no AT loss"
+    if row["at_loss"] is None:
+        return "its map has another size than the teacher's, so there is no AT loss"
     text = f"AT loss to the teacher {row['at_loss']:.5f}"
     return text if row["squared_error"] is None else text + f", squared error {row['squared_error']:.2f}"
 
-def describe_attention(data:dict) -> str:
+
+def describe_attention(data: dict) -> str:
     "The explorer's state in words"
-    if data["problem"]: return data["problem"]
+    if data["problem"]:
+        return data["problem"]
     rows, chosen = data["rows"], next(row for row in data["rows"] if row["name"] == data["network"])
     h, w = rows[0]["map"].shape
-    lines = [f"{data['scene'].title}; group {data['group']}, maps of {h}×{w}, p = {data['power']}, one scale."]
-    if data["scene"].mask is None: lines[0] += " Scaled and cut to a square; no mask is known."
+    lines = [
+        f"{data['scene'].title}; group {data['group']}, maps of {h}×{w}, p = {data['power']}, one scale."
+    ]
+    if data["scene"].mask is None:
+        lines[0] += " Scaled and cut to a square; no mask is known."
     lines += [sentence(row, data["size"]) for row in rows]
     lines[1] = lines[1].replace("; AT loss to the teacher 0.00000, squared error 0.00", "")
-    if chosen is not rows[0] and chosen["squared_error"] is not None: lines.append(verdict(data, chosen))
+    if chosen is not rows[0] and chosen["squared_error"] is not None:
+        lines.append(verdict(data, chosen))
     return "\n".join(lines)
+
 
 def verdict(data, chosen) -> str:
     "What shuffling does to the chosen network's two distances"
     other = data["other"]
     before, after = (other, chosen) if data["shuffled"] else (chosen, other)
     verb = "The channels of {} are" if data["shuffled"] else "If the channels of {} were"
-    return (f"{verb.format(chosen['name'])} shuffled and doubled: its map and AT loss are the same "
-            f"({before['at_loss']:.5f} and {after['at_loss']:.5f}), its squared error goes from "
-            f"{before['squared_error']:.2f} to {after['squared_error']:.2f}.")
+    return (
+        f"{verb.format(chosen['name'])} shuffled and doubled: its map and AT loss are the same "
+        f"({before['at_loss']:.5f} and {after['at_loss']:.5f}), its squared error goes from "
+        f"{before['squared_error']:.2f} to {after['squared_error']:.2f}."
+    )
 
 # %% ../../nbs/panels/53_attention_panels.ipynb #00000015
 class Page:
     "A figure of 860 × `height` pixels from the upper left, drawn in few pieces"
-    def __init__(self, height:int):
+
+    def __init__(self, height: int):
         self.figure, self.height, self.lines, self.marks = canvas(height / 100), height, [], {}
         self.pixels = np.full((height, 860, 3), 255, np.uint8)
 
@@ -256,11 +339,14 @@ class Page:
         "A image (h, w, 3) uint8 in a box, without smoothing"
         height = width if height is None else height
         rows = np.arange(height) * colors.shape[0] // height
-        self.pixels[y:y + height, x:x + width] = colors[rows][:, np.arange(width) * colors.shape[1] // width]
+        self.pixels[y : y + height, x : x + width] = colors[rows][
+            :, np.arange(width) * colors.shape[1] // width
+        ]
 
     def edge(self, mask, x, y, side):
         "The edge of a mask"
-        if mask is None: return
+        if mask is None:
+            return
         inside, step = np.pad(mask.numpy(), 1), side / mask.shape[0]
         for r, c in np.argwhere(inside[1:, 1:-1] != inside[:-1, 1:-1]) * step:
             self.lines.append(((x + c, y + r), (x + c + step, y + r)))
@@ -279,7 +365,8 @@ class Page:
         axes.imshow(self.pixels, extent=(0, 860, self.height, 0), aspect="auto", interpolation="nearest")
         for color, thin in (("black", 1.4), ("white", 0)):
             axes.add_collection(
-                LineCollection(self.lines, colors=color, linewidths=1.2 + thin, capstyle="projecting"))
+                LineCollection(self.lines, colors=color, linewidths=1.2 + thin, capstyle="projecting")
+            )
             for sign, places in self.marks.items():
                 axes.plot(*zip(*places), sign, color=color, ms=9, mew=1.5 + thin)
         axes.set(xlim=(0, 860), ylim=(self.height, 0))
@@ -290,12 +377,14 @@ def shade(values, low, high, cmap="viridis") -> np.ndarray:
     "Numbers as colors: (h, w, 3) uint8"
     return colormaps[cmap]((np.asarray(values) - low) / (high - low), bytes=True)[..., :3]
 
+
 def over(each, image, opacity, top) -> np.ndarray:
     "A map on a image (3, H, W) in gray, at 256 × 256"
     gray = image.float().mean(0, keepdim=True)[None]
     large = lambda x: F.interpolate(x, (256, 256), mode="nearest")[0, 0].numpy()
     colors = shade(large(each[None, None].float()), 0, top)
     return (opacity * colors + (1 - opacity) * large(gray)[..., None]).astype(np.uint8)
+
 
 def scale_bar(page, y, side, low, high, cmap):
     "The colors of a row, with the values at their ends"
@@ -310,18 +399,21 @@ def _map(page, data, row, x, y, side, top):
     page.edge(data["scene"].mask, x, y, side)
     page.mark(row["peak"], x, y, side, "x")
 
+
 def _difference(page, row, x, y, side, top):
     "A network's map less the teacher's; + and - at its ends"
-    if row["difference"] is None: return page.say(x, y + side / 2, "another size:\nnot comparable")
+    if row["difference"] is None:
+        return page.say(x, y + side / 2, "another size:\nnot comparable")
     page.put(shade(row["difference"], -top, top, "PuOr_r"), x, y, side)
     if row["difference"].any():
         page.mark(peak_of(row["difference"]), x, y, side, "+")
         page.mark(peak_of(-row["difference"]), x, y, side, "_")
 
+
 def _channels(page, row, x, y, width, height, top):
     "How strong each channel is: root mean square over the positions"
     values = row["channels"].sqrt().numpy() / top
-    filled = np.linspace(1, 0, height)[:, None] < values     # (height, channels)
+    filled = np.linspace(1, 0, height)[:, None] < values  # (height, channels)
     page.put(np.where(filled[..., None], 120, 255).astype(np.uint8).repeat(3, 2), x, y, width, height)
 
 # %% ../../nbs/panels/53_attention_panels.ipynb #00000018
@@ -329,14 +421,20 @@ def ends(rows) -> dict:
     "The upper end of each scale that the networks share"
     largest = lambda values: max(value.max().item() for value in values)
     differences = [row["difference"].abs() for row in rows if row["difference"] is not None]
-    return dict(maps=largest(row["map"] for row in rows), difference=max(1e-9, largest(differences)),
-                channels=largest(row["channels"] for row in rows)**0.5)
+    return dict(
+        maps=largest(row["map"] for row in rows),
+        difference=max(1e-9, largest(differences)),
+        channels=largest(row["channels"] for row in rows) ** 0.5,
+    )
 
-def draw_attention(data:dict) -> Figure:
+
+def draw_attention(data: dict) -> Figure:
     "The maps on one scale, what they differ by, and the channels that they were made of"
-    if data["problem"]: return message(data["problem"], 480)
+    if data["problem"]:
+        return message(data["problem"], 480)
     page, rows = Page(480), data["rows"]
-    if data["view"] == "one": rows = sorted(rows, key=lambda row: row["name"] != data["network"])
+    if data["view"] == "one":
+        rows = sorted(rows, key=lambda row: row["name"] != data["network"])
     places = 1 + len(rows) if data["view"] == "all" else 4
     step = min(800 // places, 160 if data["view"] == "all" else 202)
     x, side = [8 + step * i for i in range(places)], step - 12
@@ -350,10 +448,12 @@ def draw_attention(data:dict) -> Figure:
     dict(all=_all_below, one=_one_below)[data["view"]](page, data, rows, x, 44 + side, side, tops)
     return page.done()
 
+
 def _heading(page, row, x):
     word = {None: "", True: ", right", False: ", WRONG"}[row["right"]]
     page.say(x, 14, row["name"], weight="bold")
     page.say(x, 32, f"says {row['said']}{word}", color=RED if row["right"] is False else "black")
+
 
 def message(text, height):
     page = Page(height)
@@ -362,9 +462,11 @@ def message(text, height):
 
 # %% ../../nbs/panels/53_attention_panels.ipynb #00000019
 def _losses(row):
-    if row["at_loss"] is None: return "", ""
+    if row["at_loss"] is None:
+        return "", ""
     error = "" if row["squared_error"] is None else f"squared error {row['squared_error']:.2f}"
     return f"AT loss {row['at_loss']:.5f}", error
+
 
 def _all_below(page, data, rows, x, y, side, tops):
     "Under each network's map: its difference from the teacher's, the AT loss, the channels, the squared error"
@@ -375,9 +477,11 @@ def _all_below(page, data, rows, x, y, side, tops):
     scale_bar(page, y + 22, side, -tops["difference"], tops["difference"], "PuOr_r")
     for row, left in zip(rows, x[1:]):
         if row is not rows[0]:
-            for text, where in zip(_losses(row), (y + 12, low + 82)): page.say(left, where, text)
+            for text, where in zip(_losses(row), (y + 12, low + 82)):
+                page.say(left, where, text)
             _difference(page, row, left, y + 22, side, tops["difference"])
         _channels(page, row, left, low, side, 70, tops["channels"])
+
 
 def _one_below(page, data, rows, x, y, side, tops):
     "Beside the chosen network and the teacher: what the maps differ by; below: the channels"
@@ -388,12 +492,15 @@ def _one_below(page, data, rows, x, y, side, tops):
     scale_bar(page, 44, side, -spread, spread, "PuOr_r")
     page.say(x[1], y + 14, f"both maps: darkest 0, brightest {tops['maps']:.2g}")
     page.say(x[0], y + 90, "strength of each channel")
-    for row, left in zip(rows, x[1:]): _channels(page, row, left, y + 30, side, 110, tops["channels"])
+    for row, left in zip(rows, x[1:]):
+        _channels(page, row, left, y + 30, side, 110, tops["channels"])
     for text, where in zip(_losses(chosen), (y + 80, y + 100)):
-        if chosen["name"] != data["teacher"]: page.say(x[3], where, text)
+        if chosen["name"] != data["teacher"]:
+            page.say(x[3], where, text)
 
 # %% ../../nbs/panels/53_attention_panels.ipynb #0000001b
-SCENES = 100   # how many drawn test images the slider offers
+SCENES = 100  # how many drawn test images the slider offers
+
 
 def as_subjects(networks, layers, size, normalization, classes) -> dict:
     "Networks of one's own as subjects; those without attention layers of their own get `layers`"
@@ -404,50 +511,81 @@ def as_subjects(networks, layers, size, normalization, classes) -> dict:
         own[name] = Subject(network, names, size, normalization, tuple(classes))
     return own
 
+
 def scene_for(source, number, upload, folder) -> Scene:
     "The image that the controls ask for"
-    if source == "shapes": return drawn_scene(number)
+    if source == "shapes":
+        return drawn_scene(number)
     if source == "folder":
         files = image_files(folder)
         return scene_from_file(files[number % len(files)])
-    if not upload: raise InputError("nothing is uploaded yet; press Upload and choose a image file")
+    if not upload:
+        raise InputError("nothing is uploaded yet; press Upload and choose a image file")
     return _uploaded(bytes(upload[0]["content"]), upload[0]["name"])
 
 # %% ../../nbs/panels/53_attention_panels.ipynb #0000001c
 def attention_panel(
-    networks={},         # your own beside the four, name -> network: ours, or anybody's with `layers`
-    layers=None,         # names of the layers to look into, for networks that don't know their own
-    size:int=32,         # pixels a side of the images that your networks take
+    networks={},  # your own beside the four, name -> network: ours, or anybody's with `layers`
+    layers=None,  # names of the layers to look into, for networks that don't know their own
+    size: int = 32,  # pixels a side of the images that your networks take
     normalization=None,  # of your networks: mean and std of each color, in [0, 1]; None: the shapes'
-    classes=(),          # names of your networks' classes
-    folder=None,         # of images, to be offered beside the drawn shapes
-    only:bool=False,     # your networks alone, without the four
-    count:int=SCENES,    # how many images the slider offers
-    **state,             # the state to open in, by the names in OPENING
+    classes=(),  # names of your networks' classes
+    folder=None,  # of images, to be offered beside the drawn shapes
+    only: bool = False,  # your networks alone, without the four
+    count: int = SCENES,  # how many images the slider offers
+    **state,  # the state to open in, by the names in OPENING
 ) -> Panel:
     "The attention explorer"
     own = as_subjects(networks, layers, size, normalization, classes)
     subjects = own if only else trained_subjects() | own
-    if not subjects: raise InputError("there is no network to look at; give networks={name: network}")
+    if not subjects:
+        raise InputError("there is no network to look at; give networks={name: network}")
     names, start = list(subjects), dict(OPENING, folder=folder) | state
     teacher = start["teacher"] if start["teacher"] in subjects else names[0]
     chosen = start["network"] if start["network"] in subjects else names[-1]
     controls = attention_controls(subjects, start, folder, count, chosen)
+
     def compute(source, upload, number, **how):
-        try: return explore(scene_for(source, number, upload, folder), subjects, teacher=teacher, **how)
-        except InputError as error: return dict(problem=str(error))
-    def adjust(controls): controls["number"].disabled = controls["source"].value == "upload"
-    return Panel("attention", controls, compute, draw_attention, describe_attention, {} if only else PRESETS,
-                 adjust=adjust, height="12em")
+        try:
+            return explore(scene_for(source, number, upload, folder), subjects, teacher=teacher, **how)
+        except InputError as error:
+            return dict(problem=str(error))
+
+    def adjust(controls):
+        controls["number"].disabled = controls["source"].value == "upload"
+
+    return Panel(
+        "attention",
+        controls,
+        compute,
+        draw_attention,
+        describe_attention,
+        {} if only else PRESETS,
+        adjust=adjust,
+        height="12em",
+    )
 
 # %% ../../nbs/panels/53_attention_panels.ipynb #0000001d
-OPENING = dict(source="shapes", number=5, group=3, network="at", teacher="teacher", power=2, view="all",
-               opacity=0.6, shuffled=False)
+OPENING = dict(
+    source="shapes",
+    number=5,
+    group=3,
+    network="at",
+    teacher="teacher",
+    power=2,
+    view="all",
+    opacity=0.6,
+    shuffled=False,
+)
+
 
 def attention_controls(subjects, start, folder, count, chosen) -> dict:
     "The explorer's controls; a fresh upload is shown at once"
-    sources = [("drawn shapes", "shapes"), *([(f"folder {Path(folder).name}", "folder")] if folder else []),
-               ("your upload", "upload")]
+    sources = [
+        ("drawn shapes", "shapes"),
+        *([(f"folder {Path(folder).name}", "folder")] if folder else []),
+        ("your upload", "upload"),
+    ]
     most = max(len(subject.layers) for subject in subjects.values())
     controls = dict(
         source=menu("images", sources, start["source"]),
@@ -458,40 +596,55 @@ def attention_controls(subjects, start, folder, count, chosen) -> dict:
         network=buttons("network", list(subjects), chosen),
         power=buttons("exponent p", [1, 2, 4, 8], start["power"]),
         opacity=slider("opacity", [0, 0.2, 0.4, 0.6, 0.8, 1], start["opacity"]),
-        shuffled=tick("shuffle and double the student's channels", start["shuffled"]))
-    def uploaded(change): controls["source"].value = "upload"
+        shuffled=tick("shuffle and double the student's channels", start["shuffled"]),
+    )
+
+    def uploaded(change):
+        controls["source"].value = "upload"
+
     controls["upload"].observe(uploaded, names="value")
     return controls
 
+
 HOME = {name: OPENING[name] for name in ("source", "number", "group", "power", "view", "shuffled")}
-PRESETS = {"as it opened": HOME, "shuffle the channels": HOME | dict(shuffled=True),
-           "group 1": HOME | dict(group=1), "a hollow object": HOME | dict(number=2),
-           "AT errs": HOME | dict(number=73)}                # word on a button -> controls
+PRESETS = {
+    "as it opened": HOME,
+    "shuffle the channels": HOME | dict(shuffled=True),
+    "group 1": HOME | dict(group=1),
+    "a hollow object": HOME | dict(number=2),
+    "AT errs": HOME | dict(number=73),
+}  # word on a button -> controls
 
 # %% ../../nbs/panels/53_attention_panels.ipynb #00000026
-NOISE = 40.0   # standard deviation of the noise on the harder images, in gray values of 255
+NOISE = 40.0  # standard deviation of the noise on the harder images, in gray values of 255
 
-def noisy(images, noise): # (N, 3, H, W) uint8
+
+def noisy(images, noise):  # (N, 3, H, W) uint8
     "The images with Gaussian noise, the same each time"
-    if not noise: return images
+    if not noise:
+        return images
     random = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
     return (images.float() + noise * random).round().clamp(0, 255).to(torch.uint8)
 
+
 @torch.no_grad()
-def look_at_all(network, images, masks, chunk:int=100) -> dict:
+def look_at_all(network, images, masks, chunk: int = 100) -> dict:
     "Of every image: what it is taken for, and for each group the map, its energy on the object and its peak"
     parts = []
     for x, mask in zip(network_input(images).split(chunk), masks.split(chunk)):
         logits, found = activations(network, x)
         parts.append((logits.argmax(1), *zip(*[(attention_map(a), energy_inside(a, mask)) for a in found])))
     said, maps, inside = zip(*parts)
-    return dict(said=torch.cat(said), maps=[torch.cat(each) for each in zip(*maps)],
-                inside=[torch.cat(each) for each in zip(*inside)])
+    return dict(
+        said=torch.cat(said),
+        maps=[torch.cat(each) for each in zip(*maps)],
+        inside=[torch.cat(each) for each in zip(*inside)],
+    )
 
 # %% ../../nbs/panels/53_attention_panels.ipynb #00000027
 @lru_cache(2)
 def whole_test_set(
-    noise:float=0.0,  # standard deviation, in gray values
+    noise: float = 0.0,  # standard deviation, in gray values
 ) -> dict:
     "All 1,000 test images seen by the four networks, computed once; `seconds` says how long it took"
     start, drawn = time.perf_counter(), test_images()
@@ -501,12 +654,20 @@ def whole_test_set(
         seen["right"] = seen["said"] == drawn.labels
         seen["distance"] = [(a - b).pow(2).mean(1) for a, b in zip(seen["maps"], networks["teacher"]["maps"])]
         seen["hit"] = [peaks_on(maps, masks) for maps in seen["maps"]]
-    return dict(images=images, labels=drawn.labels, masks=masks, share=masks.float().mean((1, 2)),
-                networks=networks, noise=noise, seconds=time.perf_counter() - start)
+    return dict(
+        images=images,
+        labels=drawn.labels,
+        masks=masks,
+        share=masks.float().mean((1, 2)),
+        networks=networks,
+        noise=noise,
+        seconds=time.perf_counter() - start,
+    )
+
 
 def peaks_on(
-    maps:torch.Tensor,   # (N, h·w)
-    masks:torch.Tensor,  # (N, H, W) bool
+    maps: torch.Tensor,  # (N, h·w)
+    masks: torch.Tensor,  # (N, H, W) bool
 ) -> torch.Tensor:
     "Is at least half of the cell in which the map is largest on the object? (N,) bool"
     side = math.isqrt(maps.shape[1])
@@ -518,18 +679,21 @@ def peaks_on(
 def _orders(times=2000, count=1000):
     return torch.rand(times, count, generator=torch.Generator().manual_seed(0)).argsort(1)
 
+
 def right_less_wrong(
-    values:torch.Tensor,  # (N,)
-    right:torch.Tensor,   # (N,) bool
-) -> tuple:               # difference, and the limits of 95 % of the differences when `right` is shuffled
+    values: torch.Tensor,  # (N,)
+    right: torch.Tensor,  # (N,) bool
+) -> tuple:  # difference, and the limits of 95 % of the differences when `right` is shuffled
     "The mean of the values among right less that among wrong"
     wrong, total = int((~right).sum()), len(values)
     values = values.double()
-    if wrong in (0, total): return math.nan, math.nan, math.nan
+    if wrong in (0, total):
+        return math.nan, math.nan, math.nan
     dealt = values[_orders(2000, total)[:, :wrong]].sum(1)
     dealt = (values.sum() - dealt) / (total - wrong) - dealt / wrong
     low, high = dealt.quantile(torch.tensor([0.025, 0.975]).double()).tolist()
     return (values[right].mean() - values[~right].mean()).item(), low, high
+
 
 def without_size(values, share):
     "What is left of the values after a straight line in the object's share of the area"
@@ -539,38 +703,52 @@ def without_size(values, share):
 # %% ../../nbs/panels/53_attention_panels.ipynb #0000002b
 @lru_cache(16)
 def two_questions(
-    group:int=3,        # from 1
-    noise:float=0.0,
+    group: int = 3,  # from 1
+    noise: float = 0.0,
 ) -> tuple:
     "A dict for each network: its relation to the teacher; energy on the object among right and wrong"
     data, rows = whole_test_set(noise), []
     reference = data["networks"]["teacher"]["inside"][group - 1]
     for name, seen in data["networks"].items():
         inside, right = seen["inside"][group - 1], seen["right"]
-        rows.append(dict(
-            name=name, wrong=int((~right).sum()), inside=inside.mean().item(),
-            hit=seen["hit"][group - 1].float().mean().item(),
-            correlation=torch.corrcoef(torch.stack([inside, reference]))[0, 1].item(),
-            distance=seen["distance"][group - 1].mean().item(),
-            among_right=inside[right].mean().item(), among_wrong=inside[~right].mean().item(),
-            difference=right_less_wrong(inside, right),
-            given_size=right_less_wrong(without_size(inside, data["share"]), right)))
+        rows.append(
+            dict(
+                name=name,
+                wrong=int((~right).sum()),
+                inside=inside.mean().item(),
+                hit=seen["hit"][group - 1].float().mean().item(),
+                correlation=torch.corrcoef(torch.stack([inside, reference]))[0, 1].item(),
+                distance=seen["distance"][group - 1].mean().item(),
+                among_right=inside[right].mean().item(),
+                among_wrong=inside[~right].mean().item(),
+                difference=right_less_wrong(inside, right),
+                given_size=right_less_wrong(without_size(inside, data["share"]), right),
+            )
+        )
     return tuple(rows)
 
-def beyond(difference) -> bool: return not difference[1] <= difference[0] <= difference[2]
+
+def beyond(difference) -> bool:
+    return not difference[1] <= difference[0] <= difference[2]
 
 # %% ../../nbs/panels/53_attention_panels.ipynb #0000002d
-def answers_table(noise:float=0.0) -> str:
+def answers_table(noise: float = 0.0) -> str:
     "The answers to both questions for all groups and networks, as text; percent, and points of percent"
-    lines = ["group network  wrong  on object  peak hit  correlation  distance   right less wrong (chance)"
-             "     given size (chance)"]
+    lines = [
+        "group network  wrong  on object  peak hit  correlation  distance   right less wrong (chance)"
+        "     given size (chance)"
+    ]
+
     def limits(found):
         return "{:+6.1f} ({:+.1f} to {:+.1f})".format(*[100 * x for x in found]) + " *"[beyond(found)]
+
     for group in (1, 2, 3):
         for row in two_questions(group, noise):
-            lines.append(f"{group:<5} {row['name']:<8} {row['wrong']:5} {100 * row['inside']:9.1f} "
-                         f"{100 * row['hit']:10.1f} {row['correlation']:11.2f} {row['distance']:11.5f}   "
-                         f"{limits(row['difference']):<28}  {limits(row['given_size'])}")
+            lines.append(
+                f"{group:<5} {row['name']:<8} {row['wrong']:5} {100 * row['inside']:9.1f} "
+                f"{100 * row['hit']:10.1f} {row['correlation']:11.2f} {row['distance']:11.5f}   "
+                f"{limits(row['difference']):<28}  {limits(row['given_size'])}"
+            )
     return "\n".join(lines + ["* outside of what 95 % of the shuffles give"])
 
 # %% ../../nbs/panels/53_attention_panels.ipynb #00000031
@@ -589,10 +767,10 @@ def seeds_table() -> str:
 
 # %% ../../nbs/panels/53_attention_panels.ipynb #00000034
 def where(
-    number:int=5,       # of the test image
-    group:int=3,        # from 1
-    network:str="at",   # teacher, scratch, kd or at
-    hard:bool=False,    # with noise on the images
+    number: int = 5,  # of the test image
+    group: int = 3,  # from 1
+    network: str = "at",  # teacher, scratch, kd or at
+    hard: bool = False,  # with noise on the images
 ) -> dict:
     "Where a network looks in one image, and how that lies among the 1,000 test images"
     noise = NOISE if hard else 0.0
@@ -600,17 +778,27 @@ def where(
     seen, g = lookup(data["networks"], network, "network"), group - 1
     side = math.isqrt(seen["maps"][g].shape[1])
     each = side * seen["maps"][g][number].view(side, side)
-    return dict(number=number, group=group, network=network, noise=noise, image=data["images"][number],
-                mask=data["masks"][number], label=CLASSES[data["labels"][number]],
-                said=CLASSES[seen["said"][number]], right=seen["right"][number].item(),
-                share=data["share"][number].item(), map=each, shares=data["share"],
-                peak=peak_of(each, data["masks"][number]),
-                inside={name: other["inside"][g] for name, other in data["networks"].items()},
-                all_right={name: other["right"] for name, other in data["networks"].items()},
-                questions=two_questions(group, noise))
+    return dict(
+        number=number,
+        group=group,
+        network=network,
+        noise=noise,
+        image=data["images"][number],
+        mask=data["masks"][number],
+        label=CLASSES[data["labels"][number]],
+        said=CLASSES[seen["said"][number]],
+        right=seen["right"][number].item(),
+        share=data["share"][number].item(),
+        map=each,
+        shares=data["share"],
+        peak=peak_of(each, data["masks"][number]),
+        inside={name: other["inside"][g] for name, other in data["networks"].items()},
+        all_right={name: other["right"] for name, other in data["networks"].items()},
+        questions=two_questions(group, noise),
+    )
 
 # %% ../../nbs/panels/53_attention_panels.ipynb #00000035
-def describe_where(data:dict) -> str:
+def describe_where(data: dict) -> str:
     "The state of the panel, and the two questions, in words"
     rows, name = data["questions"], data["network"]
     here, side = data["inside"][name][data["number"]].item(), data["map"].shape[0]
@@ -619,25 +807,31 @@ def describe_where(data:dict) -> str:
     more = [row["name"] for row in rows if beyond(row["difference"])]
     sized = [row["name"] for row in rows if beyond(row["given_size"])]
     limits = lambda d: f"{100 * d[0]:+.1f} (chance {100 * d[1]:+.1f} to {100 * d[2]:+.1f})"
-    return "\n".join([
-        f"Test image {data['number']}, a {data['label']}{', with noise' if data['noise'] else ''}; {name}, "
-        f"group {data['group']} ({side}×{side}): {here:.0%} of the map's energy on the object, "
-        f"by chance {data['share']:.0%}; peak "
-        f"{place_in_words(data['peak'])}, {'on' if data['peak']['hit'] else 'off'} the object; "
-        f"says {data['said']}, {'right' if data['right'] else 'WRONG'}.",
-        f"All 1,000: {each(lambda row: format(row['inside'], '.0%'))} on the object, "
-        f"by chance {data['shares'].mean():.0%}; "
-        f"peak on the object {each(lambda row: format(row['hit'], '.0%'))}.",
-        "Where the teacher looks? Correlation with the teacher's energy on the object: "
-        + each(lambda row: f"{row['correlation']:.2f}", students) + "; map distance: "
-        + each(lambda row: f"{row['distance']:.5f}", students) + ".",
-        "Goes with being right? Right less wrong, points: "
-        + each(lambda row: f"{limits(row['difference'])}, {row['wrong']} wrong") + ".",
-        f"Beyond chance: {', '.join(more) or 'none'}; once the object's size is allowed for: "
-        f"{', '.join(sized) or 'none'}."])
+    return "\n".join(
+        [
+            f"Test image {data['number']}, a {data['label']}{', with noise' if data['noise'] else ''}; {name}, "
+            f"group {data['group']} ({side}×{side}): {here:.0%} of the map's energy on the object, "
+            f"by chance {data['share']:.0%}; peak "
+            f"{place_in_words(data['peak'])}, {'on' if data['peak']['hit'] else 'off'} the object; "
+            f"says {data['said']}, {'right' if data['right'] else 'WRONG'}.",
+            f"All 1,000: {each(lambda row: format(row['inside'], '.0%'))} on the object, "
+            f"by chance {data['shares'].mean():.0%}; "
+            f"peak on the object {each(lambda row: format(row['hit'], '.0%'))}.",
+            "Where the teacher looks? Correlation with the teacher's energy on the object: "
+            + each(lambda row: f"{row['correlation']:.2f}", students)
+            + "; map distance: "
+            + each(lambda row: f"{row['distance']:.5f}", students)
+            + ".",
+            "Goes with being right? Right less wrong, points: "
+            + each(lambda row: f"{limits(row['difference'])}, {row['wrong']} wrong")
+            + ".",
+            f"Beyond chance: {', '.join(more) or 'none'}; once the object's size is allowed for: "
+            f"{', '.join(sized) or 'none'}.",
+        ]
+    )
 
 # %% ../../nbs/panels/53_attention_panels.ipynb #00000036
-def draw_where(data:dict) -> Figure:
+def draw_where(data: dict) -> Figure:
     "The image and the map; the distribution of four networks; the network against the teacher"
     page, image, mask, side = Page(430), data["image"], data["mask"], 172
     page.say(8, 14, f"image {data['number']}: a {data['label']}", weight="bold")
@@ -645,7 +839,8 @@ def draw_where(data:dict) -> Figure:
     page.say(8, 222, f"{data['network']}, group {data['group']}", weight="bold")
     page.say(8, 240, f"says {data['said']}, {'right' if data['right'] else 'WRONG'}")
     page.put(over(data["map"], image, 0.6, data["map"].max().item()), 8, 252, side)
-    for top in (26, 252): page.edge(mask, 8, top, side)
+    for top in (26, 252):
+        page.edge(mask, 8, top, side)
     page.mark(data["peak"], 8, 252, side, "x")
     figure = page.done()
     ticks = (0, 0.4, 0.8)
@@ -662,13 +857,20 @@ def _strips(axes, data):
         height = np.histogram(values.numpy(), edges)[0]
         chosen = name == data["network"]
         color = GREY if name == "chance" else SKY
-        axes.stairs(y + 0.8 * height / height.max(), edges, baseline=y, fill=True, color=color,
-                    alpha=1 if chosen else 0.6)
+        axes.stairs(
+            y + 0.8 * height / height.max(),
+            edges,
+            baseline=y,
+            fill=True,
+            color=color,
+            alpha=1 if chosen else 0.6,
+        )
         axes.plot(values.mean(), y - 0.06, "^", color="black", ms=6)
         axes.vlines(values[data["number"]], y, y + 0.8, color=RED, lw=2)
     axes.set(xlim=(0, 0.9), ylim=(-0.15, 5), yticks=[y + 0.3 for y in range(5)])
     axes.set_yticklabels([*strips], fontsize=10)
     axes.set_xlabel("triangle: mean   line: this image", fontsize=10)
+
 
 def _against_teacher(axes, data):
     "A dot a image: energy on the object against the teacher's (the teacher's, against the share of the area)"
@@ -686,15 +888,19 @@ def _against_teacher(axes, data):
 
 # %% ../../nbs/panels/53_attention_panels.ipynb #00000038
 def where_panel(
-    count:int=SCENES,  # how many images the slider offers
-    **state,           # the state to open in, as for `where`
+    count: int = SCENES,  # how many images the slider offers
+    **state,  # the state to open in, as for `where`
 ) -> Panel:
     "Where does it look? One image among a thousand; the first call looks at all of them, which takes seconds"
     start = dict(number=5, group=3, network="at", hard=False) | state
-    controls = dict(number=slider("number", list(range(count)), start["number"]),
-                    group=buttons("group", [1, 2, 3], start["group"]),
-                    network=buttons("network", list(TRAINED), start["network"]),
-                    hard=tick("noise on the images (seconds, the first time)", start["hard"]))
-    presets = {"group 1: farther than from scratch": dict(group=1, network="at"),
-               "a peak off the object": dict(number=2, group=3)}
+    controls = dict(
+        number=slider("number", list(range(count)), start["number"]),
+        group=buttons("group", [1, 2, 3], start["group"]),
+        network=buttons("network", list(TRAINED), start["network"]),
+        hard=tick("noise on the images (seconds, the first time)", start["hard"]),
+    )
+    presets = {
+        "group 1: farther than from scratch": dict(group=1, network="at"),
+        "a peak off the object": dict(number=2, group=3),
+    }
     return Panel("where", controls, where, draw_where, describe_where, presets, height="15em")

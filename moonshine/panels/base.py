@@ -7,7 +7,12 @@ __all__ = ['BLUE', 'RED', 'GREEN', 'PINK', 'ORANGE', 'SKY', 'BLACK', 'GREY', 'WI
            'axes_at', 'png', 'image_html', 'slider', 'buttons', 'menu', 'tick', 'Panel', 'show', 'redraw_times']
 
 # %% ../../nbs/panels/50_panel.ipynb #00000002
-import base64, html, io, os, textwrap, time
+import base64
+import html
+import io
+import os
+import textwrap
+import time
 from statistics import median
 
 import ipywidgets
@@ -19,24 +24,30 @@ from ..plots.figures import COLORS
 
 # %% ../../nbs/panels/50_panel.ipynb #00000005
 def safe_callback(
-    f,     # what the callback does
+    f,  # what the callback does
     show,  # takes the message of an exception
 ):
     "`f`, but an exception goes to `show`; raised again only where the environment says MOONSHINE_RAISE=1"
+
     def call(*args):
-        try: return f(*args)
+        try:
+            return f(*args)
         except Exception as error:
             show(f"{type(error).__name__}: {error}")
-            if os.environ.get("MOONSHINE_RAISE") == "1": raise
+            if os.environ.get("MOONSHINE_RAISE") == "1":
+                raise
+
     return call
 
 # %% ../../nbs/panels/50_panel.ipynb #00000008
 BLUE, RED, GREEN, PINK, ORANGE, SKY, BLACK = COLORS
 GREY = "#8a8a8a"
 
-def canvas(height:float=3.6) -> Figure:
+
+def canvas(height: float = 3.6) -> Figure:
     "An empty figure of a panel's width; `height` in inches of 100 pixels"
     return Figure(figsize=(8.6, height), dpi=100)
+
 
 def axes_at(figure, left, bottom, width, height, title="", xticks=(), yticks=()):
     "Axes at a fixed place, in shares of the figure; every tick costs time at each redraw, so none unless asked for"
@@ -46,64 +57,91 @@ def axes_at(figure, left, bottom, width, height, title="", xticks=(), yticks=())
     axes.spines[["top", "right"]].set_visible(False)
     return axes
 
-def png(figure:Figure) -> bytes:
+
+def png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
 
+
 def image_html(
-    image:bytes,  # PNG
-    alt:str,        # the image in words
-    number:int,     # how often it was drawn
+    image: bytes,  # PNG
+    alt: str,  # the image in words
+    number: int,  # how often it was drawn
 ) -> str:
     "An `<img>` with its PNG inside, words for those who don't see it, and a counter for tests"
     source = base64.b64encode(image).decode()
-    return (f'<img class="moonshine-image" alt="{html.escape(alt)}" data-n="{number}" '
-            f'style="max-width:100%" src="data:image/png;base64,{source}">')
+    return (
+        f'<img class="moonshine-image" alt="{html.escape(alt)}" data-n="{number}" '
+        f'style="max-width:100%" src="data:image/png;base64,{source}">'
+    )
 
 # %% ../../nbs/panels/50_panel.ipynb #0000000a
 WIDE = dict(style=dict(description_width="initial"))
 
-def slider(label:str, options, value, live=True):
-    "A slider over listed values, or (word, value) pairs; `live`: it acts while it is dragged"
-    return ipywidgets.SelectionSlider(description=label, options=options, value=value, continuous_update=live,
-                                      layout=dict(width="320px"), **WIDE)
 
-def buttons(label:str, options, value):
+def slider(label: str, options, value, live=True):
+    "A slider over listed values, or (word, value) pairs; `live`: it acts while it is dragged"
+    return ipywidgets.SelectionSlider(
+        description=label,
+        options=options,
+        value=value,
+        continuous_update=live,
+        layout=dict(width="320px"),
+        **WIDE,
+    )
+
+
+def buttons(label: str, options, value):
     "One of a few words"
     style = dict(description_width="initial", button_width="auto")
-    return ipywidgets.ToggleButtons(description=label, options=options, value=value, style=style,
-                                    layout=dict(display="flex", align_items="center", width="auto", grid_gap="6px"))
+    return ipywidgets.ToggleButtons(
+        description=label,
+        options=options,
+        value=value,
+        style=style,
+        layout=dict(display="flex", align_items="center", width="auto", grid_gap="6px"),
+    )
 
-def menu(label:str, options, value):
-    return ipywidgets.Dropdown(description=label, options=options, value=value,
-                               layout=dict(width="320px"), **WIDE)
 
-def tick(label:str, value:bool):
+def menu(label: str, options, value):
+    return ipywidgets.Dropdown(
+        description=label, options=options, value=value, layout=dict(width="320px"), **WIDE
+    )
+
+
+def tick(label: str, value: bool):
     return ipywidgets.Checkbox(description=label, value=value, indent=False, layout=dict(width="auto"))
 
 # %% ../../nbs/panels/50_panel.ipynb #0000000c
 _CELL = ".jp-OutputArea-child"
-_BELOW = [f"{_CELL}:has(.moonshine-panel)" + f" + {_CELL}:not(:has(.moonshine-panel))" * count for count in (1, 2)]
-ALONE = f"<style>{', '.join(_BELOW)} {{ display: none; }}</style>"   # hides the static image and text
+_BELOW = [
+    f"{_CELL}:has(.moonshine-panel)" + f" + {_CELL}:not(:has(.moonshine-panel))" * count for count in (1, 2)
+]
+ALONE = f"<style>{', '.join(_BELOW)} {{ display: none; }}</style>"  # hides the static image and text
 
 # %% ../../nbs/panels/50_panel.ipynb #0000000d
 def _row(children):
     "Children side by side, wrapping in a narrow window"
-    return ipywidgets.Box(list(children), layout=dict(flex_flow="row wrap", align_items="center", grid_gap="4px 20px"))
+    return ipywidgets.Box(
+        list(children), layout=dict(flex_flow="row wrap", align_items="center", grid_gap="4px 20px")
+    )
+
 
 class Panel(ipywidgets.VBox):
     "Controls, a image and a line of text, kept in step"
-    def __init__(self,
-        name:str,             # for its CSS class, moonshine-NAME
-        controls:dict,        # name -> widget with a `value`
-        compute,              # (**values of the controls) -> data; pure
-        draw,                 # data -> Figure
-        describe,             # data -> the same in words
-        presets:dict={},      # word on a button -> {control: value}
-        actions:dict={},      # word on a button -> function of the panel
+
+    def __init__(
+        self,
+        name: str,  # for its CSS class, moonshine-NAME
+        controls: dict,  # name -> widget with a `value`
+        compute,  # (**values of the controls) -> data; pure
+        draw,  # data -> Figure
+        describe,  # data -> the same in words
+        presets: dict = {},  # word on a button -> {control: value}
+        actions: dict = {},  # word on a button -> function of the panel
         adjust=lambda controls: None,  # called before each redraw: may set `disabled`
-        height:str="5em",     # of the text
+        height: str = "5em",  # of the text
     ):
         self.name, self.controls = name, controls
         self.compute, self.draw, self.describe, self.adjust = compute, draw, describe, adjust
@@ -111,20 +149,25 @@ class Panel(ipywidgets.VBox):
         self.image, self.status = ipywidgets.HTML(), ipywidgets.HTML(layout=dict(min_height=height))
         handlers = {word: self._setter(values) for word, values in presets.items()} | actions
         self.handlers = {word: safe_callback(lambda f=f: f(self), self.fail) for word, f in handlers.items()}
-        self.buttons = {word: ipywidgets.Button(description=word, layout=dict(width="auto")) for word in handlers}
+        self.buttons = {
+            word: ipywidgets.Button(description=word, layout=dict(width="auto")) for word in handlers
+        }
         rows = [_row(row) for row in (controls.values(), self.buttons.values()) if row]
         super().__init__([*rows, self.image, self.status, ipywidgets.HTML(ALONE)])
         self.add_class("moonshine-panel").add_class(f"moonshine-{name}")
         self._listen()
         self.redraw()
 
-    def _setter(self, values): return lambda panel: panel.choose(**values)
+    def _setter(self, values):
+        return lambda panel: panel.choose(**values)
 
     def _listen(self):
-        for control in self.controls.values(): control.observe(lambda change: self.redraw(), names="value")
-        for word, button in self.buttons.items(): button.on_click(lambda button, word=word: self.press(word))
+        for control in self.controls.values():
+            control.observe(lambda change: self.redraw(), names="value")
+        for word, button in self.buttons.items():
+            button.on_click(lambda button, word=word: self.press(word))
 
-    def press(self, word:str):
+    def press(self, word: str):
         "What a click on the button does (Jupyter's own `click` swallows exceptions)"
         lookup(self.handlers, word, "button")()
 
@@ -132,12 +175,15 @@ class Panel(ipywidgets.VBox):
         "Set several controls and redraw once"
         self.held = True
         try:
-            for name, value in values.items(): lookup(self.controls, name, "control").value = value
-        finally: self.held = False
+            for name, value in values.items():
+                lookup(self.controls, name, "control").value = value
+        finally:
+            self.held = False
         self.redraw()
 
     def redraw(self):
-        if not self.held: safe_callback(self._redraw, self.fail)()
+        if not self.held:
+            safe_callback(self._redraw, self.fail)()
 
     def _redraw(self):
         start = time.perf_counter()
@@ -151,32 +197,36 @@ class Panel(ipywidgets.VBox):
         self.seconds = time.perf_counter() - start
 
     def _say(self, text, look=""):
-        self.status.value = (f'<div role="status" style="white-space:pre-wrap;line-height:1.4;{look}">'
-                             f'{html.escape(text)}</div>')
+        self.status.value = (
+            f'<div role="status" style="white-space:pre-wrap;line-height:1.4;{look}">'
+            f"{html.escape(text)}</div>"
+        )
 
-    def fail(self, message:str):
+    def fail(self, message: str):
         "Show that something went wrong, where the text stands; the image stays as it was"
         self.text = f"This panel failed. {message}"
         self._say(self.text, f"color:{RED};font-weight:bold")
 
-    def __repr__(self): return f"moonshine panel: {self.name} (its controls need a running kernel)"
+    def __repr__(self):
+        return f"moonshine panel: {self.name} (its controls need a running kernel)"
 
 # %% ../../nbs/panels/50_panel.ipynb #0000000e
 def show(
-    panel:Panel,
-    static:bool=True,  # also leave the image and the text where widgets don't run
+    panel: Panel,
+    static: bool = True,  # also leave the image and the text where widgets don't run
 ):
     "Display a panel, and under it what it shows now"
     display(panel)
-    if not static: return
+    if not static:
+        return
     image = base64.b64encode(panel.png).decode()
     display({"image/png": image, "text/plain": panel.text}, raw=True, metadata={"image/png": dict(width=640)})
     print(textwrap.fill(panel.text, 110) if "\n" not in panel.text else panel.text)
 
 # %% ../../nbs/panels/50_panel.ipynb #00000010
 def redraw_times(
-    panel:Panel,
-    name:str,        # of the control that is moved
+    panel: Panel,
+    name: str,  # of the control that is moved
 ) -> dict:
     "Milliseconds from a control's change to the new image, `cold` (first time) and `cached`: median over its values"
     control = lookup(panel.controls, name, "control")

@@ -18,50 +18,90 @@ from torch.nn import functional as F
 
 from ..blocks.families import BLOCKTYPES, convolution_parameters, layers, parse_block
 from ..errors import InputError, lookup
-from .base import BLUE, GREY, ORANGE, RED, Panel, axes_at, buttons, canvas, menu, show, slider, tick
+from moonshine.panels.base import (
+    BLUE,
+    GREY,
+    ORANGE,
+    RED,
+    Panel,
+    axes_at,
+    buttons,
+    canvas,
+    menu,
+    show,
+    slider,
+    tick,
+)
 from ..paper.tables import PAIRS, beats, students, versus
 from ..plots.figures import METHODS, SHOWN, entries, look, pareto_front
 
 # %% ../../nbs/panels/51_cost_panels.ipynb #00000005
 KINDS = {"S": "S", "S-2x2": "S-2x2", "G": "G({g})", "B": "B({b})", "BG": "BG({b},{g})"}
 
+
 def block_design(
-    kind:str="G",        # S, S-2x2, G, B or BG
-    contraction:int=2,   # b
-    groups:str="N",      # g: a number, or N/8 (groups of 8 channels), or N (depthwise)
-    channels:int=64,     # N
-    size:int=32,         # H = W of the image
+    kind: str = "G",  # S, S-2x2, G, B or BG
+    contraction: int = 2,  # b
+    groups: str = "N",  # g: a number, or N/8 (groups of 8 channels), or N (depthwise)
+    channels: int = 64,  # N
+    size: int = 32,  # H = W of the image
 ) -> dict:
     "What a residual block is made of and what it costs: `layers`, `parameters`, `mult_adds`, and those of S"
     form = lookup(KINDS, kind, "kind of block")
     block = form.format(b=contraction, g=groups.replace("N", "M") if kind == "BG" else groups)
-    try: convolution = layers(block, channels, channels)
-    except InputError as error: return dict(block=block, channels=channels, problem=str(error))
-    rows = [dict(kernel=layer.kernel, inputs=layer.in_channels, outputs=layer.out_channels, groups=layer.groups,
-                 spatial=layer.kernel > 1, parameters=layer.weights, mult_adds=layer.weights * size**2)
-            for layer in convolution]
-    times = BLOCKTYPES[parse_block(block).blocktype]         # how many such convolutions the block holds
-    data = dict(block=block, channels=channels, size=size, kind=kind, problem="", layers=rows, times=times,
-                groups=max(row["groups"] for row in rows))
-    for what in ("parameters", "mult_adds"): data[what] = times * sum(row[what] for row in rows)
+    try:
+        convolution = layers(block, channels, channels)
+    except InputError as error:
+        return dict(block=block, channels=channels, problem=str(error))
+    rows = [
+        dict(
+            kernel=layer.kernel,
+            inputs=layer.in_channels,
+            outputs=layer.out_channels,
+            groups=layer.groups,
+            spatial=layer.kernel > 1,
+            parameters=layer.weights,
+            mult_adds=layer.weights * size**2,
+        )
+        for layer in convolution
+    ]
+    times = BLOCKTYPES[parse_block(block).blocktype]  # how many such convolutions the block holds
+    data = dict(
+        block=block,
+        channels=channels,
+        size=size,
+        kind=kind,
+        problem="",
+        layers=rows,
+        times=times,
+        groups=max(row["groups"] for row in rows),
+    )
+    for what in ("parameters", "mult_adds"):
+        data[what] = times * sum(row[what] for row in rows)
     data["full"] = convolution_parameters("S", channels)
     ungrouped = convolution_parameters(f"B({contraction})", channels) if kind == "BG" else data["full"]
-    data["promise"] = ungrouped / data["groups"]             # if g groups made it g times cheaper
+    data["promise"] = ungrouped / data["groups"]  # if g groups made it g times cheaper
     data["pointwise"] = times * sum(row["parameters"] for row in rows if not row["spatial"])
     return data
 
 # %% ../../nbs/panels/51_cost_panels.ipynb #00000009
-def describe_block(data:dict) -> str:
+def describe_block(data: dict) -> str:
     "A designed block in words"
-    if data["problem"]: return f"{data['block']} with N = {data['channels']} can't be built: {data['problem']}."
+    if data["problem"]:
+        return f"{data['block']} with N = {data['channels']} can't be built: {data['problem']}."
     count, full, groups = data["parameters"], data["full"], data["groups"]
-    text = (f"{data['block']} with N = {data['channels']}: {count:,} parameters in its convolutions, "
-            f"{full / count:.1f} times fewer than S ({full:,}); {data['mult_adds'] / 1e6:.3g} million multiply-adds "
-            f"at {data['size']}×{data['size']}, against {full * data['size']**2 / 1e6:.3g}.")
-    if groups == 1: return text + " Nothing is grouped here."
+    text = (
+        f"{data['block']} with N = {data['channels']}: {count:,} parameters in its convolutions, "
+        f"{full / count:.1f} times fewer than S ({full:,}); {data['mult_adds'] / 1e6:.3g} million multiply-adds "
+        f"at {data['size']}×{data['size']}, against {full * data['size'] ** 2 / 1e6:.3g}."
+    )
+    if groups == 1:
+        return text + " Nothing is grouped here."
     base = f"B, {data['promise'] * groups:,.0f}" if data["kind"] == "BG" else "S"
-    return text + (f" {groups} groups do not make it {groups} times cheaper (than {base}): the 1×1 layers, which no "
-                   f"group makes smaller, hold {data['pointwise']:,} = {100 * data['pointwise'] / count:.0f} %.")
+    return text + (
+        f" {groups} groups do not make it {groups} times cheaper (than {base}): the 1×1 layers, which no "
+        f"group makes smaller, hold {data['pointwise']:,} = {100 * data['pointwise'] / count:.0f} %."
+    )
 
 # %% ../../nbs/panels/51_cost_panels.ipynb #0000000a
 def _message(text, height):
@@ -70,6 +110,7 @@ def _message(text, height):
     figure.text(0.5, 0.5, textwrap.fill(text, 80), ha="center", va="center", fontsize=12)
     return figure
 
+
 def _chain(axes, data):
     "The layers of one convolution of the block as boxes in a row"
     axes.set_axis_off()
@@ -77,21 +118,37 @@ def _chain(axes, data):
     for i, row in enumerate(data["layers"]):
         color, hatch = (BLUE, "") if row["spatial"] else (ORANGE, "//")
         axes.add_patch(Rectangle((1.1 * i + 0.02, 0.1), 0.9, 0.8, facecolor="white", edgecolor=color, lw=2))
-        axes.add_patch(Rectangle((1.1 * i + 0.02, 0.1), 0.07, 0.8, facecolor=color, edgecolor="white", hatch=hatch))
+        axes.add_patch(
+            Rectangle((1.1 * i + 0.02, 0.1), 0.07, 0.8, facecolor=color, edgecolor="white", hatch=hatch)
+        )
         words = f"{row['kernel']}×{row['kernel']}   {row['inputs']} → {row['outputs']}"
         note = f"{row['groups']} groups" if row["groups"] > 1 else "all to all"
-        axes.text(1.1 * i + 0.5, 0.5, f"{words}\n{note}\n{row['parameters']:,} weights", ha="center", va="center",
-                  fontsize=10)
-        if i: axes.annotate("", (1.1 * i + 0.02, 0.5), (1.1 * i - 0.18, 0.5), arrowprops=dict(arrowstyle="->"))
-    if data["times"] == 2: axes.text(1.1 * len(data["layers"]), 0.5, "twice", va="center", fontsize=12)
+        axes.text(
+            1.1 * i + 0.5,
+            0.5,
+            f"{words}\n{note}\n{row['parameters']:,} weights",
+            ha="center",
+            va="center",
+            fontsize=10,
+        )
+        if i:
+            axes.annotate("", (1.1 * i + 0.02, 0.5), (1.1 * i - 0.18, 0.5), arrowprops=dict(arrowstyle="->"))
+    if data["times"] == 2:
+        axes.text(1.1 * len(data["layers"]), 0.5, "twice", va="center", fontsize=12)
 
 # %% ../../nbs/panels/51_cost_panels.ipynb #0000000b
 def _costs(axes, data, scale, named=True):
     "Bars, a piece a layer: S, the block, and the block if g groups made it g times cheaper"
     full = data["full"] * scale
-    bars = [("S", [(True, full / 2)] * 2), (data["block"], [
-        (row["spatial"], row["parameters"] * scale) for row in data["layers"]] * data["times"])]
-    if data["groups"] > 1: bars.append((f"{'B' if data['kind'] == 'BG' else 'S'} / {data['groups']}", []))
+    bars = [
+        ("S", [(True, full / 2)] * 2),
+        (
+            data["block"],
+            [(row["spatial"], row["parameters"] * scale) for row in data["layers"]] * data["times"],
+        ),
+    ]
+    if data["groups"] > 1:
+        bars.append((f"{'B' if data['kind'] == 'BG' else 'S'} / {data['groups']}", []))
     for y, (name, pieces) in enumerate(bars):
         left = 0
         for spatial, width in pieces:
@@ -101,24 +158,34 @@ def _costs(axes, data, scale, named=True):
         if not pieces:
             left = data["promise"] * scale
             axes.barh(y, left, facecolor="white", edgecolor="black", linestyle="--", height=0.7)
-        axes.text(left + full * 0.02, y, f"{left:,.0f}" if scale == 1 else f"{left:.3g}", va="center", fontsize=10)
-    if named: axes.set_yticks(range(len(bars)), [name for name, _ in bars], fontsize=10)
+        axes.text(
+            left + full * 0.02, y, f"{left:,.0f}" if scale == 1 else f"{left:.3g}", va="center", fontsize=10
+        )
+    if named:
+        axes.set_yticks(range(len(bars)), [name for name, _ in bars], fontsize=10)
     axes.set(xlim=(0, full * 1.25), ylim=(2.6, -0.6))
 
-def draw_block(data:dict) -> Figure:
+
+def draw_block(data: dict) -> Figure:
     "The chain of layers of a designed block, and its costs beside those of S"
-    if data["problem"]: return _message(describe_block(data), 3.9)
+    if data["problem"]:
+        return _message(describe_block(data), 3.9)
     figure = canvas(3.9)
     _chain(figure.add_axes((0.01, 0.68, 0.98, 0.30)), data)
     _costs(axes_at(figure, 0.12, 0.13, 0.37, 0.44, "parameters"), data, 1)
     size = f"multiply-adds, millions, {data['size']}×{data['size']}"
-    _costs(axes_at(figure, 0.56, 0.13, 0.37, 0.44, size), data, data["size"]**2 / 1e6, named=False)
-    figure.text(0.12, 0.02, "plain: k×k layers   hatched: 1×1 layers   dashed: if g groups made it g times cheaper",
-                fontsize=10)
+    _costs(axes_at(figure, 0.56, 0.13, 0.37, 0.44, size), data, data["size"] ** 2 / 1e6, named=False)
+    figure.text(
+        0.12,
+        0.02,
+        "plain: k×k layers   hatched: 1×1 layers   dashed: if g groups made it g times cheaper",
+        fontsize=10,
+    )
     return figure
 
 # %% ../../nbs/panels/51_cost_panels.ipynb #0000000c
 GROUPS = ["1", "2", "4", "8", "16", "32", "N/16", "N/8", "N/4", "N/2", "N"]
+
 
 def block_panel(**state) -> Panel:  # the state to open in, as for `block_design`
     "The block designer"
@@ -128,46 +195,65 @@ def block_panel(**state) -> Panel:  # the state to open in, as for `block_design
         groups=slider("groups g", GROUPS, start["groups"]),
         contraction=slider("contraction b", [2, 4], start["contraction"]),
         channels=slider("channels N", [16, 32, 48, 64, 96, 128, 256], start["channels"]),
-        size=slider("image H = W", [8, 16, 32, 64, 128], start["size"]))
+        size=slider("image H = W", [8, 16, 32, 64, 128], start["size"]),
+    )
+
     def adjust(controls):
         controls["groups"].disabled = "g" not in KINDS[controls["kind"].value]
         controls["contraction"].disabled = "b" not in KINDS[controls["kind"].value]
-    presets = {"depthwise G(N)": dict(kind="G", groups="N", channels=64),
-               "BG(2,M/8)": dict(kind="BG", contraction=2, groups="N/8", channels=64),
-               "one that can't be built": dict(kind="G", groups="32", channels=48)}
+
+    presets = {
+        "depthwise G(N)": dict(kind="G", groups="N", channels=64),
+        "BG(2,M/8)": dict(kind="BG", contraction=2, groups="N/8", channels=64),
+        "one that can't be built": dict(kind="G", groups="32", channels=48),
+    }
     return Panel("block", controls, block_design, draw_block, describe_block, presets, adjust=adjust)
 
 # %% ../../nbs/panels/51_cost_panels.ipynb #00000011
 def wiring(
-    groups:int=4,
-    pointwise:bool=False,  # follow it with a 1×1 convolution, as the block G(g) does
-    channel:int=5,         # the input channel that is disturbed, from 0
-    channels:int=16,
+    groups: int = 4,
+    pointwise: bool = False,  # follow it with a 1×1 convolution, as the block G(g) does
+    channel: int = 5,  # the input channel that is disturbed, from 0
+    channels: int = 16,
 ) -> dict:
     "Which outputs move with which inputs: `influence`, (channels out, channels in), >= 0; and those that `moved`"
-    if channels % groups: raise InputError(f"{groups} groups do not divide {channels} channels; choose a divisor")
+    if channels % groups:
+        raise InputError(f"{groups} groups do not divide {channels} channels; choose a divisor")
     generator = torch.Generator().manual_seed(0)
     draw = lambda *shape: torch.randn(shape, generator=generator, dtype=torch.float64)
-    bump = torch.eye(channels, dtype=torch.float64)[:, :, None, None] * draw(5, 5)   # image i: channel i alone
+    bump = torch.eye(channels, dtype=torch.float64)[:, :, None, None] * draw(5, 5)  # image i: channel i alone
     stages = [F.conv2d(bump, draw(channels, channels // groups, 3, 3), padding=1, groups=groups)]
-    if pointwise: stages.append(F.conv2d(stages[0], draw(channels, channels, 1, 1)))
-    influence = [stage.abs().sum((2, 3)).T for stage in stages]                      # (out, in) after each stage
-    return dict(groups=groups, pointwise=pointwise, channel=channel, channels=channels, influence=influence[-1],
-                grouped=influence[0] > 0, moved=[i for i in range(channels) if influence[-1][i, channel] > 0])
+    if pointwise:
+        stages.append(F.conv2d(stages[0], draw(channels, channels, 1, 1)))
+    influence = [stage.abs().sum((2, 3)).T for stage in stages]  # (out, in) after each stage
+    return dict(
+        groups=groups,
+        pointwise=pointwise,
+        channel=channel,
+        channels=channels,
+        influence=influence[-1],
+        grouped=influence[0] > 0,
+        moved=[i for i in range(channels) if influence[-1][i, channel] > 0],
+    )
 
 # %% ../../nbs/panels/51_cost_panels.ipynb #00000014
-def describe_wiring(data:dict) -> str:
+def describe_wiring(data: dict) -> str:
     "Which outputs move, in words"
     moved, total, groups = data["moved"], data["channels"], data["groups"]
     which = "all of them" if len(moved) == total else f"those of its own group, {moved[0]} to {moved[-1]}"
-    if len(moved) == 1: which = f"number {moved[0]} alone"
+    if len(moved) == 1:
+        which = f"number {moved[0]} alone"
     layer = f"a 3×3 convolution in {groups} groups" if groups > 1 else "a full 3×3 convolution"
     text = f"Channel {data['channel']} disturbed, {layer}{', then a 1×1' if data['pointwise'] else ''}: "
     text += f"{len(moved)} of {total} outputs move, {which}."
-    if groups == 1: return text
-    if data["pointwise"]: return text + " The 1×1 convolution mixes what the groups keep apart."
-    return text + (" A grouped convolution does not mix all channels, and more of them in a row with the same groups "
-                   "would not either.")
+    if groups == 1:
+        return text
+    if data["pointwise"]:
+        return text + " The 1×1 convolution mixes what the groups keep apart."
+    return text + (
+        " A grouped convolution does not mix all channels, and more of them in a row with the same groups "
+        "would not either."
+    )
 
 # %% ../../nbs/panels/51_cost_panels.ipynb #00000015
 def _nodes(axes, x, marked, count):
@@ -177,6 +263,7 @@ def _nodes(axes, x, marked, count):
     axes.scatter([x] * len(rest), [y[i] for i in rest], s=45, facecolor="white", edgecolor=GREY, zorder=3)
     axes.scatter([x] * len(marked), [y[i] for i in marked], s=60, marker="s", color=RED, zorder=3)
 
+
 def _wires(axes, x, wired, marked):
     "Lines from the channels at x to those at x + 1; bold from the marked ones"
     pairs = [(i, o) for o, i in wired.nonzero().tolist()]
@@ -184,25 +271,38 @@ def _wires(axes, x, wired, marked):
         lines = [((x, -i), (x + 1, -o)) for i, o in pairs if (i in marked) == bold]
         axes.add_collection(LineCollection(lines, colors=color, linewidths=width, zorder=1 + bold))
 
-def draw_wiring(data:dict) -> Figure:
+
+def draw_wiring(data: dict) -> Figure:
     "The wires from the disturbed channel, and the whole matrix of influences"
     figure, N, channel = canvas(4.0), data["channels"], data["channel"]
     axes = figure.add_axes((0.03, 0.06, 0.52, 0.84))
     axes.set_axis_off()
     middle = data["grouped"][:, channel].nonzero()[:, 0].tolist()
     _wires(axes, 0, data["grouped"], [channel])
-    if data["pointwise"]: _wires(axes, 1, torch.ones(N, N), middle)
-    columns = [[channel], middle, data["moved"]][:2 + data["pointwise"]]
-    for x, marked in enumerate(columns): _nodes(axes, x, marked, N)
-    for x, word in enumerate(["input", "after the 3×3", "after the 1×1"][:len(columns)]):
+    if data["pointwise"]:
+        _wires(axes, 1, torch.ones(N, N), middle)
+    columns = [[channel], middle, data["moved"]][: 2 + data["pointwise"]]
+    for x, marked in enumerate(columns):
+        _nodes(axes, x, marked, N)
+    for x, word in enumerate(["input", "after the 3×3", "after the 1×1"][: len(columns)]):
         axes.text(x, 1.0, word, ha="center", fontsize=10)
     for i in {*range(0, N, 5), channel}:
-        axes.text(-0.08 * len(columns) / 2, -i, i, ha="right", va="center", fontsize=9,
-                  color=RED if i == channel else "black")
+        axes.text(
+            -0.08 * len(columns) / 2,
+            -i,
+            i,
+            ha="right",
+            va="center",
+            fontsize=9,
+            color=RED if i == channel else "black",
+        )
     axes.set(xlim=(-0.25, len(columns) - 0.75), ylim=(-N, 2))
-    _influence(axes_at(figure, 0.64, 0.14, 0.34, 0.72, "output follows input", range(0, N, 5), range(0, N, 5)), data)
+    _influence(
+        axes_at(figure, 0.64, 0.14, 0.34, 0.72, "output follows input", range(0, N, 5), range(0, N, 5)), data
+    )
     figure.text(0.03, 0.02, "filled square: moves   empty circle: does not", fontsize=10)
     return figure
+
 
 def _influence(axes, data):
     "A dark square where an output follows an input; the disturbed channel framed"
@@ -216,64 +316,103 @@ def _influence(axes, data):
 def wiring_panel(**state) -> Panel:  # the state to open in, as for `wiring`
     "Which outputs of a grouped convolution move when one input does"
     start = dict(groups=4, pointwise=False, channel=5) | state
-    controls = dict(groups=slider("groups g", [1, 2, 4, 8, 16], start["groups"]),
-                    channel=slider("disturb channel", list(range(16)), start["channel"]),
-                    pointwise=tick("followed by a 1×1 convolution", start["pointwise"]))
-    presets = {"grouped alone": dict(groups=4, pointwise=False), "the block G(4)": dict(groups=4, pointwise=True),
-               "depthwise alone": dict(groups=16, pointwise=False)}
+    controls = dict(
+        groups=slider("groups g", [1, 2, 4, 8, 16], start["groups"]),
+        channel=slider("disturb channel", list(range(16)), start["channel"]),
+        pointwise=tick("followed by a 1×1 convolution", start["pointwise"]),
+    )
+    presets = {
+        "grouped alone": dict(groups=4, pointwise=False),
+        "the block G(4)": dict(groups=4, pointwise=True),
+        "depthwise alone": dict(groups=16, pointwise=False),
+    }
     return Panel("wiring", controls, wiring, draw_wiring, describe_wiring, presets)
 
 # %% ../../nbs/panels/51_cost_panels.ipynb #0000001a
 SETS = dict(cifar10="CIFAR-10", cifar100="CIFAR-100")
 CONTESTS = (("kd", "scratch"), ("at", "scratch"), ("at", "kd"))
 
+
 def contest(method, other, dataset) -> dict:
     "In how many students of Table 2 a method leaves fewer errors than another, as many, or more"
-    fewer, more, total = len(beats(method, other, dataset)), len(beats(other, method, dataset)), len(students()) - 1
+    fewer, more, total = (
+        len(beats(method, other, dataset)),
+        len(beats(other, method, dataset)),
+        len(students()) - 1,
+    )
     return dict(method=method, other=other, fewer=fewer, equal=total - fewer - more, more=more)
 
+
 def pareto_choice(
-    dataset:str="cifar10",  # or cifar100
-    method:str="at",        # how the students are trained: scratch, kd or at
-    budget:int=400_000,     # the most parameters that a network may have, as the paper counts them
-    blocks:str="all",       # or one family: S (smaller networks), S-2x2, G, B or BG
+    dataset: str = "cifar10",  # or cifar100
+    method: str = "at",  # how the students are trained: scratch, kd or at
+    budget: int = 400_000,  # the most parameters that a network may have, as the paper counts them
+    blocks: str = "all",  # or one family: S (smaller networks), S-2x2, G, B or BG
 ) -> dict:
     "Table 2 under a budget: the `points`, those on the `front`, the `best` that fits (or None), the `contests`"
-    if blocks != "all": lookup(SHOWN, blocks, "family of blocks")
+    if blocks != "all":
+        lookup(SHOWN, blocks, "family of blocks")
     lookup(SETS, dataset, "dataset")
-    points = [point | dict(shown=blocks in ("all", point["family"]), fits=point["parameters"] <= budget)
-              for point in entries(dataset=dataset, method=method)]
+    points = [
+        point | dict(shown=blocks in ("all", point["family"]), fits=point["parameters"] <= budget)
+        for point in entries(dataset=dataset, method=method)
+    ]
     shown = [point for point in points if point["shown"]]
     front = [shown[i] for i in pareto_front([(point["parameters"], point["error"]) for point in shown])]
-    pair = [(network, block, method) for network, block, _ in PAIRS[0]]      # G(N/4) and G(N)
+    pair = [(network, block, method) for network, block, _ in PAIRS[0]]  # G(N/4) and G(N)
     return dict(
-        dataset=dataset, method=method, budget=budget, blocks=blocks, points=points, front=front,
+        dataset=dataset,
+        method=method,
+        budget=budget,
+        blocks=blocks,
+        points=points,
+        front=front,
         best=min((point for point in front if point["fits"]), key=lambda point: point["error"], default=None),
-        teacher=points[0], depthwise=next(point for point in points if point["label"] == pair[1][1]),
-        rival=pair[0][1], lead=versus(*pair, dataset), contests=[contest(*two, dataset) for two in CONTESTS])
+        teacher=points[0],
+        depthwise=next(point for point in points if point["label"] == pair[1][1]),
+        rival=pair[0][1],
+        lead=versus(*pair, dataset),
+        contests=[contest(*two, dataset) for two in CONTESTS],
+    )
 
 # %% ../../nbs/panels/51_cost_panels.ipynb #0000001d
 SHORT = dict(scratch="scratch", kd="KD", at="AT")
 
-def describe_choice(data:dict) -> str:
+
+def describe_choice(data: dict) -> str:
     "The best network within the budget, what depthwise costs, and the counts, in words"
     best, teacher, lead = data["best"], data["teacher"], data["lead"]
     who = "any network" if data["blocks"] == "all" else f"family {data['blocks']}"
     text = f"{SETS[data['dataset']]}, {who}, students {METHODS[data['method']]}, at most {data['budget']:,} parameters: "
-    if best is None: text += "none fits."
-    else: text += (f"{best['label']} has the fewest errors, {best['error']:.2f} %, with {best['parameters']:,} parameters, "
-                   f"{100 * best['parameters'] / teacher['parameters']:.0f} % of the teacher's ({teacher['error']:.2f} %).")
+    if best is None:
+        text += "none fits."
+    else:
+        text += (
+            f"{best['label']} has the fewest errors, {best['error']:.2f} %, with {best['parameters']:,} parameters, "
+            f"{100 * best['parameters'] / teacher['parameters']:.0f} % of the teacher's ({teacher['error']:.2f} %)."
+        )
     ours, theirs = lead["parameters"]
-    text += (f"\nDepthwise is not best: G(N) has {data['depthwise']['error']:.2f} %, {lead['points']} points more than "
-             f"{data['rival']}, for {ours - theirs:,} parameters fewer.")
+    text += (
+        f"\nDepthwise is not best: G(N) has {data['depthwise']['error']:.2f} %, {lead['points']} points more than "
+        f"{data['rival']}, for {ours - theirs:,} parameters fewer."
+    )
     first, *others = data["contests"]
-    text += (f"\nKD does not always help: of 25 students it leaves fewer errors than scratch in {first['fewer']}, "
-             f"as many in {first['equal']}, more in {first['more']}. ")
-    return text + "; ".join(f"{SHORT[c['method']]} against {SHORT[c['other']]}: {c['fewer']}, {c['equal']}, {c['more']}"
-                            for c in others) + "."
+    text += (
+        f"\nKD does not always help: of 25 students it leaves fewer errors than scratch in {first['fewer']}, "
+        f"as many in {first['equal']}, more in {first['more']}. "
+    )
+    return (
+        text
+        + "; ".join(
+            f"{SHORT[c['method']]} against {SHORT[c['other']]}: {c['fewer']}, {c['equal']}, {c['more']}"
+            for c in others
+        )
+        + "."
+    )
 
 # %% ../../nbs/panels/51_cost_panels.ipynb #0000001e
 TICKS = {100_000: "100 K", 200_000: "200 K", 500_000: "500 K", 1_000_000: "1 M", 2_000_000: "2 M"}
+
 
 def _scatter(axes, data):
     "Filled: fits the budget; hollow: does not; a gray dot: of another family"
@@ -283,18 +422,40 @@ def _scatter(axes, data):
         mine = [point for point in data["points"] if point["shown"] and point["family"] == family]
         color, marker = look(number)["color"], look(number)["marker"]
         face = [color if point["fits"] else "white" for point in mine]
-        axes.scatter(*_places(mine), s=40, marker=marker, c=face, edgecolors=color, zorder=3,
-                     label=words.split(" (")[0] if mine else None)
-    axes.step(*_places(data["front"]), where="post", color="black", lw=1, ls=":", zorder=1, label="front of these")
+        axes.scatter(
+            *_places(mine),
+            s=40,
+            marker=marker,
+            c=face,
+            edgecolors=color,
+            zorder=3,
+            label=words.split(" (")[0] if mine else None,
+        )
+    axes.step(
+        *_places(data["front"]), where="post", color="black", lw=1, ls=":", zorder=1, label="front of these"
+    )
     axes.axvline(data["budget"], color=GREY, ls="--", lw=1.2, label="budget")
 
-def _places(points): return [point["parameters"] for point in points], [point["error"] for point in points]
+
+def _places(points):
+    return [point["parameters"] for point in points], [point["error"] for point in points]
+
 
 def _named(axes, point, words, right, up, **how):
     "A ring round a point, and its name beside it"
-    axes.scatter(point["parameters"], point["error"], s=170, facecolor="none", edgecolor="black", lw=1.4, zorder=4)
-    axes.annotate(words, (point["parameters"], point["error"]), (right, up), textcoords="offset points", fontsize=10,
-                  zorder=5, bbox=dict(facecolor="white", edgecolor="none", pad=0.5, alpha=0.8), **how)
+    axes.scatter(
+        point["parameters"], point["error"], s=170, facecolor="none", edgecolor="black", lw=1.4, zorder=4
+    )
+    axes.annotate(
+        words,
+        (point["parameters"], point["error"]),
+        (right, up),
+        textcoords="offset points",
+        fontsize=10,
+        zorder=5,
+        bbox=dict(facecolor="white", edgecolor="none", pad=0.5, alpha=0.8),
+        **how,
+    )
 
 # %% ../../nbs/panels/51_cost_panels.ipynb #0000001f
 def _contests(axes, data):
@@ -304,18 +465,37 @@ def _contests(axes, data):
         left = 0
         for part, how in zip(("fewer", "equal", "more"), looks):
             axes.barh(y, each[part], left=left, height=0.5, edgecolor="white", **how)
-            if each[part]: axes.text(left + each[part] / 2, y, each[part], ha="center", va="center", fontsize=10,
-                                     bbox=dict(facecolor="white", edgecolor="none", pad=1))
+            if each[part]:
+                axes.text(
+                    left + each[part] / 2,
+                    y,
+                    each[part],
+                    ha="center",
+                    va="center",
+                    fontsize=10,
+                    bbox=dict(facecolor="white", edgecolor="none", pad=1),
+                )
             left += each[part]
         words = f"{SHORT[each['method']]} against {SHORT[each['other']]}"
         axes.text(0, y - 0.38, words, fontsize=10)
-    axes.set(xlim=(0, 25), ylim=(2.5, -0.8), )
+    axes.set(
+        xlim=(0, 25),
+        ylim=(2.5, -0.8),
+    )
     axes.text(0, 3.15, "plain: fewer errors\ngrey: as many   hatched: more", fontsize=10, va="top")
 
-def draw_choice(data:dict) -> Figure:
+
+def draw_choice(data: dict) -> Figure:
     "Errors against parameters with the front and the choice; beside it, which method beats which how often"
     figure = canvas(4.6)
-    axes = axes_at(figure, 0.07, 0.12, 0.58, 0.80, f"{SETS[data['dataset']]}, students {METHODS[data['method']]}: errors, %")
+    axes = axes_at(
+        figure,
+        0.07,
+        0.12,
+        0.58,
+        0.80,
+        f"{SETS[data['dataset']]}, students {METHODS[data['method']]}: errors, %",
+    )
     ylim, yticks = dict(cifar10=((4, 9.5), (4, 6, 8)), cifar100=((22, 38), (25, 30, 35)))[data["dataset"]]
     axes.set(xscale="log", xlim=(75_000, 2_800_000), ylim=ylim, yticks=yticks)
     axes.set_xticks(list(TICKS), list(TICKS.values()), fontsize=9)
@@ -323,15 +503,20 @@ def draw_choice(data:dict) -> Figure:
     axes.set_xlabel("parameters, as the paper counts them")
     _scatter(axes, data)
     best, depthwise = data["best"], data["depthwise"]
-    if best: _named(axes, best, f"best: {best['label']}", -9, -9, ha="right", va="top")
-    if depthwise["shown"] and depthwise is not best: _named(axes, depthwise, "depthwise G(N)", 9, 7)
+    if best:
+        _named(axes, best, f"best: {best['label']}", -9, -9, ha="right", va="top")
+    if depthwise["shown"] and depthwise is not best:
+        _named(axes, depthwise, "depthwise G(N)", 9, 7)
     axes.legend(loc="upper right", fontsize=9, frameon=False)
     _contests(axes_at(figure, 0.70, 0.25, 0.28, 0.67, "of 25 students"), data)
     return figure
 
 # %% ../../nbs/panels/51_cost_panels.ipynb #00000020
-BUDGETS = [(f"{number} K", number * 1000) for number in
-           (80, 100, 150, 175, 200, 250, 300, 350, 400, 450, 500, 600, 700, 850, 1100, 1400, 2300)]
+BUDGETS = [
+    (f"{number} K", number * 1000)
+    for number in (80, 100, 150, 175, 200, 250, 300, 350, 400, 450, 500, 600, 700, 850, 1100, 1400, 2300)
+]
+
 
 def pareto_panel(**state) -> Panel:  # the state to open in, as for `pareto_choice`; budget as in `BUDGETS`
     "The Pareto explorer of Table 2"
@@ -340,7 +525,11 @@ def pareto_panel(**state) -> Panel:  # the state to open in, as for `pareto_choi
         dataset=buttons("data", [(words, name) for name, words in SETS.items()], start["dataset"]),
         method=buttons("method", [(words, name) for name, words in SHORT.items()], start["method"]),
         budget=slider("budget", BUDGETS, start["budget"]),
-        blocks=menu("blocks", ["all", *[family for family in SHOWN if family != "teacher"]], start["blocks"]))
-    presets = {"grouped only": dict(blocks="G", budget=400_000), "under 200 K": dict(blocks="all", budget=200_000),
-               "KD on CIFAR-100": dict(dataset="cifar100", method="kd", blocks="all")}
+        blocks=menu("blocks", ["all", *[family for family in SHOWN if family != "teacher"]], start["blocks"]),
+    )
+    presets = {
+        "grouped only": dict(blocks="G", budget=400_000),
+        "under 200 K": dict(blocks="all", budget=200_000),
+        "KD on CIFAR-100": dict(dataset="cifar100", method="kd", blocks="all"),
+    }
     return Panel("pareto", controls, pareto_choice, draw_choice, describe_choice, presets, height="7em")

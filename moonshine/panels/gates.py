@@ -16,64 +16,107 @@ from ..errors import InputError
 from .base import BLUE, GREY, RED, Panel, buttons, canvas, show
 
 # %% ../../nbs/panels/54_gates.ipynb #00000005
-CLOSE = 1.25   # a guess up to this factor off counts
+CLOSE = 1.25  # a guess up to this factor off counts
+
 
 def judge(
-    guess,     # a number, or one of a few words
-    answer,    # what is true
-) -> dict:     # `close`: does it count; `verdict`: in words
+    guess,  # a number, or one of a few words
+    answer,  # what is true
+) -> dict:  # `close`: does it count; `verdict`: in words
     "How good a guess was"
-    if isinstance(answer, str): return dict(close=guess == answer, verdict="right" if guess == answer else "wrong")
-    if guess == answer: return dict(close=True, verdict="exactly right")
-    if guess * answer <= 0: return dict(close=False, verdict=f"off by {abs(guess - answer):.4g}")
+    if isinstance(answer, str):
+        return dict(close=guess == answer, verdict="right" if guess == answer else "wrong")
+    if guess == answer:
+        return dict(close=True, verdict="exactly right")
+    if guess * answer <= 0:
+        return dict(close=False, verdict=f"off by {abs(guess - answer):.4g}")
     factor = max(guess / answer, answer / guess)
-    return dict(close=factor <= CLOSE,
-                verdict=f"{factor:.3g} times too {'high' if abs(guess) > abs(answer) else 'low'}")
+    return dict(
+        close=factor <= CLOSE,
+        verdict=f"{factor:.3g} times too {'high' if abs(guess) > abs(answer) else 'low'}",
+    )
 
 # %% ../../nbs/panels/54_gates.ipynb #00000008
-GUESSES = []   # of this session: was it close?
+GUESSES = []  # of this session: was it close?
 
-def _number(value): return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
-def _say_number(value, unit): return value if isinstance(value, str) else f"{_number(value)} {unit}".strip()
+def _number(value):
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
-def describe_gate(data:dict) -> str:
+
+def _say_number(value, unit):
+    return value if isinstance(value, str) else f"{_number(value)} {unit}".strip()
+
+
+def describe_gate(data: dict) -> str:
     "A gate in words: the question, and after the commit what is true and how good the guess was"
-    if "answer" not in data: return f"{data['question']} Your guess first; the answer comes when you press Commit."
+    if "answer" not in data:
+        return f"{data['question']} Your guess first; the answer comes when you press Commit."
     unit = data["unit"]
-    text = (f"{data['question']} You said {_say_number(data['guess'], unit)}; it is "
-            f"{_say_number(data['answer'], unit)}: {data['verdict']}.")
-    return text + f" {data['because']}".rstrip() + f" ({sum(data['record'])} of {len(data['record'])} guesses close so far.)"
+    text = (
+        f"{data['question']} You said {_say_number(data['guess'], unit)}; it is "
+        f"{_say_number(data['answer'], unit)}: {data['verdict']}."
+    )
+    return (
+        text
+        + f" {data['because']}".rstrip()
+        + f" ({sum(data['record'])} of {len(data['record'])} guesses close so far.)"
+    )
 
 # %% ../../nbs/panels/54_gates.ipynb #00000009
 def _line(axes, data):
     "Guess and answer on one line of numbers, from 0; logarithmic where they are far apart"
     values = [data["guess"], data["answer"]]
-    if min(values) > 0 and max(values) > 20 * min(values): axes.set_xscale("log")
-    for value, y, color, marker, word in zip(values, (0.35, -0.35), (BLUE, RED), "os", ("your guess", "answer")):
+    if min(values) > 0 and max(values) > 20 * min(values):
+        axes.set_xscale("log")
+    for value, y, color, marker, word in zip(
+        values, (0.35, -0.35), (BLUE, RED), "os", ("your guess", "answer")
+    ):
         axes.plot([value], [y], marker, color=color, ms=10, clip_on=False)
-        axes.annotate(f"{word}: {_number(value)}", (value, y), (9, 0), textcoords="offset points", va="center",
-                      fontsize=10)
+        axes.annotate(
+            f"{word}: {_number(value)}",
+            (value, y),
+            (9, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=10,
+        )
     low, high = sorted(values) if axes.get_xscale() == "log" else (min(0, *values), max(0, *values) or 1)
-    room = lambda share: high * (high / low)**share if axes.get_xscale() == "log" else high + (high - low) * share
+    room = lambda share: (
+        high * (high / low) ** share if axes.get_xscale() == "log" else high + (high - low) * share
+    )
     axes.set(xlim=(low, room(0.35)), ylim=(-1, 1), yticks=[])
+
 
 def _words(axes, data):
     "The choices side by side, the guess and the answer marked"
     for x, choice in enumerate(data["choices"]):
-        marks = [word for word, key in (("your guess", "guess"), ("answer", "answer")) if data.get(key) == choice]
-        axes.text(x, 0, choice + "".join(f"\n{mark}" for mark in marks), ha="center", va="center", fontsize=10,
-                  color=RED if "answer" in marks else "black", weight="bold" if marks else "normal")
+        marks = [
+            word for word, key in (("your guess", "guess"), ("answer", "answer")) if data.get(key) == choice
+        ]
+        axes.text(
+            x,
+            0,
+            choice + "".join(f"\n{mark}" for mark in marks),
+            ha="center",
+            va="center",
+            fontsize=10,
+            color=RED if "answer" in marks else "black",
+            weight="bold" if marks else "normal",
+        )
     axes.set(xlim=(-0.6, len(data["choices"]) - 0.4), ylim=(-1, 1), yticks=[], xticks=[])
     axes.spines["bottom"].set_visible(False)
 
-def draw_gate(data:dict) -> Figure:
+
+def draw_gate(data: dict) -> Figure:
     "A closed gate, or guess and answer"
     figure = canvas(1.1)
     axes = figure.add_axes((0.03, 0.3, 0.94, 0.65))
     axes.spines[["top", "right", "left"]].set_visible(False)
-    if data["choices"]: _words(axes, data if "answer" in data else dict(choices=data["choices"]))
-    elif "answer" in data: _line(axes, data)
+    if data["choices"]:
+        _words(axes, data if "answer" in data else dict(choices=data["choices"]))
+    elif "answer" in data:
+        _line(axes, data)
     else:
         axes.text(0.5, 0.5, "?", ha="center", va="center", fontsize=22, color=GREY, transform=axes.transAxes)
         axes.set(yticks=[], xticks=[])
@@ -81,19 +124,25 @@ def draw_gate(data:dict) -> Figure:
 
 # %% ../../nbs/panels/54_gates.ipynb #0000000a
 def predict_gate(
-    question:str,
-    answer,              # function without arguments -> a number, or one of `choices`; called at the commit
-    unit:str="",
-    because:str="",      # what is said after the answer
-    choices:list=None,   # words to choose from, for a question that has no number
+    question: str,
+    answer,  # function without arguments -> a number, or one of `choices`; called at the commit
+    unit: str = "",
+    because: str = "",  # what is said after the answer
+    choices: list = None,  # words to choose from, for a question that has no number
 ) -> Panel:
     "A question whose answer shows after a guess was committed"
-    if not callable(answer): raise InputError(f"the answer is {answer!r}; give a function that works it out: lambda: ...")
-    guess = buttons("guess", choices, choices[0]) if choices else ipywidgets.FloatText(
-        description="guess", value=0, layout=dict(width="220px"))
+    if not callable(answer):
+        raise InputError(f"the answer is {answer!r}; give a function that works it out: lambda: ...")
+    guess = (
+        buttons("guess", choices, choices[0])
+        if choices
+        else ipywidgets.FloatText(description="guess", value=0, layout=dict(width="220px"))
+    )
     state = dict(question=question, unit=unit, because=because, choices=choices)
+
     def commit(panel):
-        if "answer" in state: return                         # once
+        if "answer" in state:
+            return  # once
         found = answer()
         found = found if isinstance(found, str) else float(found)
         state.update(answer=found, **judge(guess.value, found))
@@ -101,29 +150,41 @@ def predict_gate(
         state["record"] = list(GUESSES)
         guess.disabled = panel.buttons["Commit"].disabled = True
         panel.redraw()
-    return Panel("gate", dict(guess=guess), lambda guess: dict(state, guess=guess), draw_gate, describe_gate,
-                 actions={"Commit": commit}, height="3em")
+
+    return Panel(
+        "gate",
+        dict(guess=guess),
+        lambda guess: dict(state, guess=guess),
+        draw_gate,
+        describe_gate,
+        actions={"Commit": commit},
+        height="3em",
+    )
 
 # %% ../../nbs/panels/54_gates.ipynb #00000010
-def same(a, b, tolerance:float) -> bool:
+def same(a, b, tolerance: float) -> bool:
     "Whether two answers agree: numbers and tensors up to a relative tolerance, all else exactly"
     if isinstance(a, torch.Tensor) or isinstance(b, torch.Tensor):
         a, b = torch.as_tensor(a).double(), torch.as_tensor(b).double()
         return a.shape == b.shape and torch.allclose(a, b, rtol=tolerance, atol=1e-12)
-    if isinstance(a, bool) or isinstance(b, bool): return a is b
-    if all(isinstance(x, (int, float)) for x in (a, b)): return math.isclose(a, b, rel_tol=tolerance, abs_tol=1e-12)
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    if all(isinstance(x, (int, float)) for x in (a, b)):
+        return math.isclose(a, b, rel_tol=tolerance, abs_tol=1e-12)
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
         return len(a) == len(b) and all(same(x, y, tolerance) for x, y in zip(a, b))
     return a == b
 
+
 def check(
-    answer,                # the reader's; `...` while there is none
-    right,                 # the right one, or a function without arguments that works it out
-    hint:str="",           # for a wrong answer
-    tolerance:float=1e-6,  # relative, for numbers
+    answer,  # the reader's; `...` while there is none
+    right,  # the right one, or a function without arguments that works it out
+    hint: str = "",  # for a wrong answer
+    tolerance: float = 1e-6,  # relative, for numbers
 ):
     "Say whether an exercise is solved; a wrong answer is an AssertionError with the hint"
-    if answer is ...: return print("Waiting for your answer.")
+    if answer is ...:
+        return print("Waiting for your answer.")
     right = right() if callable(right) else right
     assert same(answer, right, tolerance), f"{answer!r} is not it. {hint}".strip()
     print(f"Right: {answer if not isinstance(answer, float) else format(answer, ',.6g')}")

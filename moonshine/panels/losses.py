@@ -8,7 +8,8 @@ __all__ = ['CIFAR10_CLASSES', 'CAT', 'KD_CASES', 'TERMS', 'kd_laboratory', 'unli
            'draw_training', 'TrainingPanel', 'training_panel']
 
 # %% ../../nbs/panels/52_loss_panels.ipynb #00000002
-import threading, time
+import threading
+import time
 from dataclasses import replace
 from functools import lru_cache
 from itertools import chain, count, islice
@@ -19,24 +20,38 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch.nn import functional as F
 
-from ..losses.attention import Taps, student_loss
 from ..data.datasets import Data, shapes
 from ..errors import lookup
+from ..losses.attention import Taps, student_loss
 from ..losses.terms import CONVENTIONS, soft_term, soft_weight
-from .base import (BLACK, BLUE, GREEN, ORANGE, RED, Panel, axes_at, buttons, canvas, menu,
-                             png, redraw_times, show, slider)
+from ..models.wide_resnet import wrn
+from moonshine.panels.base import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    RED,
+    Panel,
+    axes_at,
+    buttons,
+    canvas,
+    menu,
+    png,
+    redraw_times,
+    show,
+    slider,
+)
 from ..plots.figures import look
 from ..pretrained import network_input, trained_history, trained_network
-from ..training.loop import RunningAverage, Recipe, check_finite, evaluate, optimizer_for
-from ..models.wide_resnet import wrn
+from ..training.loop import Recipe, RunningAverage, check_finite, evaluate, optimizer_for
 
 # %% ../../nbs/panels/52_loss_panels.ipynb #00000005
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-CAT = CIFAR10_CLASSES.index("cat")                      # the label in every case
+CAT = CIFAR10_CLASSES.index("cat")  # the label in every case
 _unsure = (0.0, 0.5, 0.2, 1.0, 0.0, 0.8, 0.3, 0.0, -0.2, 0.6)
-_cat = (0.0, 1.0, 0.0, 6.0, 0.0, 0.5, 0.0, 0.0, 0.0, 3.0)             # its second choice is a truck
+_cat = (0.0, 1.0, 0.0, 6.0, 0.0, 0.5, 0.0, 0.0, 0.0, 3.0)  # its second choice is a truck
 _sure = (-1.0, -1.0, 0.0, 9.0, 0.0, 1.0, 0.0, 0.0, -1.0, -1.0)
-_second = (-2.0, -3.0, 0.5, 6.0, 1.0, 4.5, 0.5, 1.5, -3.0, -3.0)     # dogs are likely, vehicles are not
+_second = (-2.0, -3.0, 0.5, 6.0, 1.0, 4.5, 0.5, 1.5, -3.0, -3.0)  # dogs are likely, vehicles are not
 _dog = (-2.0, -3.0, 0.0, 2.0, 1.0, 5.0, 0.0, 2.0, -3.0, -3.0)
 _truck = (1.0, 2.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, 1.0, 4.0)
 KD_CASES = {  # case: logits of the student, logits of the teacher
@@ -44,7 +59,8 @@ KD_CASES = {  # case: logits of the student, logits of the teacher
     "teacher sees a dog in the cat, student unsure": (_unsure, _second),
     "teacher sure, student unsure": (_unsure, _sure),
     "student = teacher": (_second, _second),
-    "both wrong: teacher says dog, student truck": (_truck, _dog)}
+    "both wrong: teacher says dog, student truck": (_truck, _dog),
+}
 
 # %% ../../nbs/panels/52_loss_panels.ipynb #00000006
 def _pull(term, logits):
@@ -52,34 +68,46 @@ def _pull(term, logits):
     logits = logits.clone().requires_grad_()
     return torch.autograd.grad(term(logits), logits)[0][0]
 
+
 def kd_laboratory(
-    case:str=list(KD_CASES)[0],  # one of `KD_CASES`
-    temperature:float=4.0,       # T
-    alpha:float=0.9,             # α, the share of the soft term
-    convention:str="paper",      # code (the released program) or paper (its equation)
+    case: str = list(KD_CASES)[0],  # one of `KD_CASES`
+    temperature: float = 4.0,  # T
+    alpha: float = 0.9,  # α, the share of the soft term
+    convention: str = "paper",  # code (the released program) or paper (its equation)
 ) -> dict:
     "Beliefs, terms, weights and gradients of one image, in float64: tensors of shape (C,), the rest floats"
-    s, t = (torch.tensor([z], dtype=torch.float64) for z in lookup(KD_CASES, case, "case"))      # (1, C)
+    s, t = (torch.tensor([z], dtype=torch.float64) for z in lookup(KD_CASES, case, "case"))  # (1, C)
     hard = lambda logits: F.cross_entropy(logits, torch.tensor([CAT]))
     soft = lambda logits, T=temperature: soft_term(logits, t, T, convention)
     weights = dict(hard=1 - alpha, soft=soft_weight(temperature, alpha, s.shape[1], convention))
     pulls = dict(hard=weights["hard"] * _pull(hard, s), soft=weights["soft"] * _pull(soft, s))
-    at_1 = soft_weight(1.0, alpha, s.shape[1], convention) * _pull(lambda z: soft(z, 1.0), s)    # if T were 1
+    at_1 = soft_weight(1.0, alpha, s.shape[1], convention) * _pull(lambda z: soft(z, 1.0), s)  # if T were 1
     terms = dict(hard=hard(s).item(), soft=soft(s).item())
-    return dict(case=case, temperature=temperature, alpha=alpha, convention=convention,
-                weights=weights, terms=terms, floor=soft(t).item(),
-                total=sum(weights[name] * terms[name] for name in terms),
-                student=F.softmax(s / temperature, 1)[0], teacher=F.softmax(t / temperature, 1)[0],
-                teacher_at_1=F.softmax(t, 1)[0], pulls=pulls | dict(total=sum(pulls.values())), soft_at_1=at_1)
+    return dict(
+        case=case,
+        temperature=temperature,
+        alpha=alpha,
+        convention=convention,
+        weights=weights,
+        terms=terms,
+        floor=soft(t).item(),
+        total=sum(weights[name] * terms[name] for name in terms),
+        student=F.softmax(s / temperature, 1)[0],
+        teacher=F.softmax(t / temperature, 1)[0],
+        teacher_at_1=F.softmax(t, 1)[0],
+        pulls=pulls | dict(total=sum(pulls.values())),
+        soft_at_1=at_1,
+    )
 
 # %% ../../nbs/panels/52_loss_panels.ipynb #0000000d
 def unlikely_share(
-    pull:torch.Tensor,          # (C,) gradient
-    teacher_at_1:torch.Tensor,  # (C,) the teacher's belief at temperature 1
-) -> float|None:
+    pull: torch.Tensor,  # (C,) gradient
+    teacher_at_1: torch.Tensor,  # (C,) the teacher's belief at temperature 1
+) -> float | None:
     "The share of a gradient's absolute sum on classes that the teacher gives less than 1 %; None: no gradient"
     size = pull.abs()
     return (size[teacher_at_1 < 0.01].sum() / size.sum()).item() if size.sum() > 1e-12 else None
+
 
 def _weight_in_words(T, alpha, convention):
     paper = soft_weight(T, alpha, 10, "paper")
@@ -87,27 +115,39 @@ def _weight_in_words(T, alpha, convention):
         return f"2T²α = {paper:.4g}; the released code uses a tenth of it, one over the number of classes."
     return f"2T²α/10 = {paper / 10:.4g}; a tenth of the {paper:.4g} in the paper's equation."
 
+
 def _floor_in_words(T, floor, soft, convention):
-    if convention == "code": return "The soft term can't fall below 0: the code's divergence does reach 0."
-    return (f"The soft term can't fall below {floor:.3g}, the entropy of the teacher's belief at T = {T:g}: "
-            f"{100 * floor / soft:.0f} % of its value can't be learned away.")
+    if convention == "code":
+        return "The soft term can't fall below 0: the code's divergence does reach 0."
+    return (
+        f"The soft term can't fall below {floor:.3g}, the entropy of the teacher's belief at T = {T:g}: "
+        f"{100 * floor / soft:.0f} % of its value can't be learned away."
+    )
+
 
 def _pull_in_words(pull, pull_at_1, teacher_at_1):
     now, then = (unlikely_share(p, teacher_at_1) for p in (pull, pull_at_1))
-    if now is None: return "The soft term pulls on no logit."
-    return (f"{100 * now:.0f} % of its pull is on the {int((teacher_at_1 < 0.01).sum())} classes that the teacher "
-            f"itself gives less than 1 %; at T = 1 it would be {100 * then:.0f} %. "
-            f"Size of the pull {pull.abs().sum():.3g}, at T = 1 {pull_at_1.abs().sum():.3g}.")
+    if now is None:
+        return "The soft term pulls on no logit."
+    return (
+        f"{100 * now:.0f} % of its pull is on the {int((teacher_at_1 < 0.01).sum())} classes that the teacher "
+        f"itself gives less than 1 %; at T = 1 it would be {100 * then:.0f} %. "
+        f"Size of the pull {pull.abs().sum():.3g}, at T = 1 {pull_at_1.abs().sum():.3g}."
+    )
 
-def describe_kd(data:dict) -> str:
+
+def describe_kd(data: dict) -> str:
     "The laboratory in words"
     T, weights, terms, convention = data["temperature"], data["weights"], data["terms"], data["convention"]
     parts = [f"{weights[name]:.4g} × {name} {terms[name]:.3g}" for name in terms]
-    return "\n".join([
-        f"Total {data['total']:.4g} = {' + '.join(parts)}. "
-        f"The soft term's weight is {_weight_in_words(T, data['alpha'], convention)}",
-        _floor_in_words(T, data["floor"], terms["soft"], convention),
-        _pull_in_words(data["pulls"]["soft"], data["soft_at_1"], data["teacher_at_1"])])
+    return "\n".join(
+        [
+            f"Total {data['total']:.4g} = {' + '.join(parts)}. "
+            f"The soft term's weight is {_weight_in_words(T, data['alpha'], convention)}",
+            _floor_in_words(T, data["floor"], terms["soft"], convention),
+            _pull_in_words(data["pulls"]["soft"], data["soft_at_1"], data["teacher_at_1"]),
+        ]
+    )
 
 # %% ../../nbs/panels/52_loss_panels.ipynb #0000000e
 def _by_class(axes, bars):
@@ -115,14 +155,17 @@ def _by_class(axes, bars):
     height = 0.84 / len(bars)
     for n, (values, color, hatch) in enumerate(bars):
         top = height * n - 0.42
-        boxes = [[(0, i + top), (value, i + top), (value, i + top + height), (0, i + top + height)]
-                 for i, value in enumerate(values.tolist())]
+        boxes = [
+            [(0, i + top), (value, i + top), (value, i + top + height), (0, i + top + height)]
+            for i, value in enumerate(values.tolist())
+        ]
         axes.add_collection(PolyCollection(boxes, facecolors=color, edgecolors="white", lw=0.3, hatch=hatch))
     low, high = (end([float(end(values)) for values, _, _ in bars]) for end in (min, max))
     low, high = min(1.15 * low, 0), max(1.15 * high, 0.1)
     axes.set(xlim=(low, high), ylim=(9.6, -0.6))
     axes.set_xticks([tick for tick in MaxNLocator(3).tick_values(low, high) if low <= tick <= high])
     axes.axvline(0, color="black", lw=0.8)
+
 
 def _terms(axes, data):
     "The two weighted terms as columns; what can't be learned away of the soft one is hatched"
@@ -134,12 +177,19 @@ def _terms(axes, data):
     for x, value in enumerate((hard, soft)):
         axes.text(x, value + 0.02 * top, f"{value:.3g}", ha="center", fontsize=9)
     if floor > 0.05 * top:
-        axes.text(1, floor / 2, f"floor\n{floor:.3g}", ha="center", va="center", fontsize=9,
-                  bbox=dict(facecolor="white", edgecolor="none", pad=1))
+        axes.text(
+            1,
+            floor / 2,
+            f"floor\n{floor:.3g}",
+            ha="center",
+            va="center",
+            fontsize=9,
+            bbox=dict(facecolor="white", edgecolor="none", pad=1),
+        )
     axes.set(xticks=[0, 1], xticklabels=["hard", "soft"], yticks=[], xlim=(-0.6, 1.6), ylim=(0, 1.15 * top))
 
 # %% ../../nbs/panels/52_loss_panels.ipynb #0000000f
-def draw_kd(data:dict) -> Figure:
+def draw_kd(data: dict) -> Figure:
     "Beliefs, the pull on each logit, and the two terms"
     figure, pulls = canvas(4.2), data["pulls"]
     axes = axes_at(figure, 0.115, 0.15, 0.28, 0.77, f"belief at T = {data['temperature']:g}")
@@ -153,8 +203,13 @@ def draw_kd(data:dict) -> Figure:
     left, right = axes.get_xlim()
     axes.set_xlim(min(left, 1.15 * at_1.min().item()), max(right, 1.15 * at_1.max().item()))
     _terms(axes_at(figure, 0.85, 0.15, 0.14, 0.77, "weighted terms"), data)
-    figure.text(0.01, 0.02, "left: plain teacher, hatched student    middle, from top to bottom: hatched hard, "
-                "blue soft, black total; diamond: soft if T were 1", fontsize=9)
+    figure.text(
+        0.01,
+        0.02,
+        "left: plain teacher, hatched student    middle, from top to bottom: hatched hard, "
+        "blue soft, black total; diamond: soft if T were 1",
+        fontsize=9,
+    )
     return figure
 
 # %% ../../nbs/panels/52_loss_panels.ipynb #00000010
@@ -165,29 +220,36 @@ def kd_panel(**state) -> Panel:  # the state to open in, as for `kd_laboratory`
         case=menu("case", list(KD_CASES), start["case"]),
         convention=buttons("convention", list(CONVENTIONS), start["convention"]),
         temperature=slider("temperature T", [1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0], start["temperature"]),
-        alpha=slider("alpha", [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0], start["alpha"]))
-    presets = {"no distillation": dict(alpha=0.0),
-               "T = 1": dict(temperature=1.0, alpha=0.9),
-               "learned by heart": dict(case="student = teacher", convention="paper", alpha=1.0)}
+        alpha=slider("alpha", [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0], start["alpha"]),
+    )
+    presets = {
+        "no distillation": dict(alpha=0.0),
+        "T = 1": dict(temperature=1.0, alpha=0.9),
+        "learned by heart": dict(case="student = teacher", convention="paper", alpha=1.0),
+    }
     return Panel("kd", controls, kd_laboratory, draw_kd, describe_kd, presets, height="6.5em")
 
 # %% ../../nbs/panels/52_loss_panels.ipynb #00000018
 TERMS = ("ce", "kd", "at")
 
+
 @lru_cache(1)
 def few_shapes() -> Data:
     "400 training and 200 test images, normalized as the trained teacher's were"
     black, white = (network_input(torch.full((1, 3, 1, 1), value))[0, :, 0, 0].double() for value in (0, 255))
-    std = 1 / (white - black)        # for black is (0 - mean) / std, white (1 - mean) / std
+    std = 1 / (white - black)  # for black is (0 - mean) / std, white (1 - mean) / std
     return replace(shapes(400, 200), mean=tuple((-black * std).tolist()), std=tuple(std.tolist()))
+
 
 class Learner:
     "A tiny student that trains a chunk at a time; each chunk is a few steps of SGD"
-    def __init__(self,
-        alpha:float=0.0,  # KD: 0 is none
-        beta:float=0.0,   # AT: 0 is none
-        steps:int=2,      # in a chunk, of 50 images each
-        seed:int=0,       # the same initial weights and batches, whatever α and β
+
+    def __init__(
+        self,
+        alpha: float = 0.0,  # KD: 0 is none
+        beta: float = 0.0,  # AT: 0 is none
+        steps: int = 2,  # in a chunk, of 50 images each
+        seed: int = 0,  # the same initial weights and batches, whatever α and β
     ):
         self.steps, self.done, self.data = steps, 0, few_shapes()
         self.recipe = Recipe(batch_size=50, seed=seed)
@@ -195,7 +257,7 @@ class Learner:
             torch.manual_seed(seed)
             self.student = Taps(wrn(10, 1, "G(N)"))
         self.teacher = Taps(trained_network("teacher"))
-        self.measured = student_loss(10, 3, alpha=1.0, beta=1.0)                # all three terms, to be seen
+        self.measured = student_loss(10, 3, alpha=1.0, beta=1.0)  # all three terms, to be seen
         self.weights = {term.name: term.weight for term in student_loss(10, 3, alpha, beta).terms}
         self.optimizer = optimizer_for(self.student, self.recipe)
         self.batches = chain.from_iterable(self.data.train_batches(50, seed, epoch) for epoch in count())
@@ -205,7 +267,8 @@ class Learner:
         means = RunningAverage()
         self.student.train()
         for x, y in islice(self.batches, self.steps):
-            with torch.no_grad(): target = self.teacher(x)
+            with torch.no_grad():
+                target = self.teacher(x)
             values = self.measured(self.student(x), target, y)[1]
             total = sum(weight * values[name] for name, weight in self.weights.items())
             check_finite(total, values, 0, self.done)
@@ -218,33 +281,47 @@ class Learner:
         return dict(step=self.done, **means.means(), test_error=test["test_error"])
 
 # %% ../../nbs/panels/52_loss_panels.ipynb #0000001d
-def recorded_rows(name:str, epochs:int=12) -> list[dict]:  # scratch, kd or at; the first so many epochs
+def recorded_rows(name: str, epochs: int = 12) -> list[dict]:  # scratch, kd or at; the first so many epochs
     "A recorded history (seed 0) in the words of the dashboard; terms that were not in the loss were not logged"
-    return [dict(step=row["epoch"], total=row["train_loss"], test_error=row["test_error"],
-                 **{term: row[term] for term in TERMS if term in row})
-            for row in trained_history(name)[:epochs]]
+    return [
+        dict(
+            step=row["epoch"],
+            total=row["train_loss"],
+            test_error=row["test_error"],
+            **{term: row[term] for term in TERMS if term in row},
+        )
+        for row in trained_history(name)[:epochs]
+    ]
 
-def run_name(alpha:float, beta:float) -> str:
+
+def run_name(alpha: float, beta: float) -> str:
     parts = [f"KD, α {alpha:g}"] * (alpha > 0) + [f"AT, β {beta:g}"] * (beta > 0)
     return " + ".join(parts) or "scratch"
 
-def worst_step(rows:list[dict]) -> tuple|None:  # rows: as of `Learner.chunk`
+
+def worst_step(rows: list[dict]) -> tuple | None:  # rows: as of `Learner.chunk`
     "Two neighboring rows between which the total fell and the test error rose most; None if there are none"
     rise = lambda pair: pair[1]["test_error"] - pair[0]["test_error"]
     pairs = [(a, b) for a, b in zip(rows, rows[1:]) if b["total"] < a["total"] and rise((a, b)) > 0]
     return max(pairs, key=rise, default=None)
 
+
 def dashboard(
-    runs:dict,        # name: rows of `step`, `total`, `test_error` and terms
-    unit:str="step",  # what is counted: step, or epoch
-    note:str="",      # what goes on just now
+    runs: dict,  # name: rows of `step`, `total`, `test_error` and terms
+    unit: str = "step",  # what is counted: step, or epoch
+    note: str = "",  # what goes on just now
 ) -> dict:
     "What the dashboard shows: the runs, their last rows, and where total and error part"
     runs = {name: rows for name, rows in runs.items() if rows}
     parted = {name: pair for name, rows in runs.items() if (pair := worst_step(rows))}
     rise = lambda name: parted[name][1]["test_error"] - parted[name][0]["test_error"]
-    return dict(runs=runs, unit=unit, note=note, last={name: rows[-1] for name, rows in runs.items()},
-                parted=(name := max(parted, key=rise), *parted[name]) if parted else None)
+    return dict(
+        runs=runs,
+        unit=unit,
+        note=note,
+        last={name: rows[-1] for name, rows in runs.items()},
+        parted=(name := max(parted, key=rise), *parted[name]) if parted else None,
+    )
 
 # %% ../../nbs/panels/52_loss_panels.ipynb #0000001f
 def _line(name, row, unit):
@@ -252,7 +329,8 @@ def _line(name, row, unit):
     result = f"total {row['total']:.3g} ({terms}), test error {row['test_error']:.1f} %"
     return f"{name}, {unit} {row['step']}: {result}"
 
-def describe_training(data:dict) -> str:
+
+def describe_training(data: dict) -> str:
     "The dashboard in words"
     note = [data["note"]] * bool(data["note"])
     if not data["runs"]:
@@ -260,9 +338,11 @@ def describe_training(data:dict) -> str:
     lines = [_line(name, row, data["unit"]) for name, row in data["last"].items()]
     if data["parted"]:
         name, a, b = data["parted"]
-        lines.append(f"The total is not the learning: {name}, {data['unit']} {a['step']} to {b['step']}, "
-                     f"total {a['total']:.3g} down to {b['total']:.3g}, "
-                     f"test error {a['test_error']:.1f} up to {b['test_error']:.1f} %.")
+        lines.append(
+            f"The total is not the learning: {name}, {data['unit']} {a['step']} to {b['step']}, "
+            f"total {a['total']:.3g} down to {b['total']:.3g}, "
+            f"test error {a['test_error']:.1f} up to {b['test_error']:.1f} %."
+        )
     if len(data["runs"]) > 1:
         lines.append("The totals are sums of different terms: compare terms and errors, not the totals.")
     return "\n".join(note + lines)
@@ -274,23 +354,29 @@ def _curve(axes, data, key, words):
     for n, (name, rows) in enumerate(data["runs"].items()):
         points = [(row["step"], row[key]) for row in rows if key in row]
         style = {key: look(n)[key] for key in ("color", "marker")}
-        if points: axes.plot(*zip(*points), label=name, ms=4, lw=1.5, **style)
+        if points:
+            axes.plot(*zip(*points), label=name, ms=4, lw=1.5, **style)
     axes.set_ylim(bottom=0)
-    for axis in (axes.xaxis, axes.yaxis): axis.set_major_locator(MaxNLocator(3))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(3))
     axes.locator_params(axis="x", integer=True)
 
-def draw_training(data:dict) -> Figure:
+
+def draw_training(data: dict) -> Figure:
     "Total and test error above, the three terms below"
     figure = canvas(4.8)
     above = dict(total="total loss: what is made smaller", test_error="error on unseen images, %")
-    below = dict(ce="CE, with the labels", kd="KD, from the teacher's belief", at="AT, from the teacher's maps")
+    below = dict(
+        ce="CE, with the labels", kd="KD, from the teacher's belief", at="AT, from the teacher's maps"
+    )
     for n, key in enumerate(above):
         _curve(axes_at(figure, 0.06 + 0.41 * n, 0.59, 0.34, 0.34), data, key, above[key])
     for n, key in enumerate(below):
         _curve(axes_at(figure, 0.06 + 0.32 * n, 0.09, 0.25, 0.32), data, key, below[key])
     handles = figure.axes[0].get_legend_handles_labels()
     corner = dict(loc="upper right", bbox_to_anchor=(1.0, 0.93))
-    if data["runs"]: figure.legend(*handles, **corner, fontsize=8, frameon=False)
+    if data["runs"]:
+        figure.legend(*handles, **corner, fontsize=8, frameon=False)
     figure.text(0.06, 0.015, f"{data['unit']}s from left to right; terms before their weight", fontsize=9)
     if data["parted"]:
         (_, a, b), ends = data["parted"], dict(color="black", lw=3, zorder=5, solid_capstyle="butt")
@@ -302,11 +388,12 @@ def draw_training(data:dict) -> Figure:
 # %% ../../nbs/panels/52_loss_panels.ipynb #00000022
 class TrainingPanel(Panel):
     "The dashboard, with one thread that works while `running`"
-    pause = 0.5    # least seconds between two redraws of the thread
-    most = 100     # chunks for one press of train
+
+    pause = 0.5  # least seconds between two redraws of the thread
+    most = 100  # chunks for one press of train
 
     def __init__(self, learner, **options):
-        self.learner, self.learners, self.rows = learner, {}, {}           # by (α, β)
+        self.learner, self.learners, self.rows = learner, {}, {}  # by (α, β)
         self.epochs, self.thread, self.running, self.note = 12, None, False, ""
         self.lock, self.stopping, self.drawn = threading.RLock(), threading.Event(), 0.0
         super().__init__(compute=self._compute, adjust=self._adjust, **options)
@@ -319,14 +406,17 @@ class TrainingPanel(Panel):
 
     def _adjust(self, controls):
         "α and β stay what they are while a student trains"
-        for name in ("alpha", "beta"): controls[name].disabled = self.running
+        for name in ("alpha", "beta"):
+            controls[name].disabled = self.running
 
     def redraw(self):
-        with self.lock: super().redraw()
+        with self.lock:
+            super().redraw()
 
-    def begin(self, step, times:int, note:str):
+    def begin(self, step, times: int, note: str):
         "Call `step` so many times on the thread, or until `stop`; nothing if it works already"
-        if self.running: return
+        if self.running:
+            return
         self.running, self.note = True, note
         self.stopping.clear()
         self.thread = threading.Thread(target=self._work, args=(step, times), daemon=True)
@@ -338,14 +428,18 @@ class TrainingPanel(Panel):
         trouble = ""
         try:
             for _ in range(times):
-                if self.stopping.is_set(): break
+                if self.stopping.is_set():
+                    break
                 step()
-                if time.monotonic() - self.drawn >= self.pause and not self.stopping.is_set(): self._draw_now()
+                if time.monotonic() - self.drawn >= self.pause and not self.stopping.is_set():
+                    self._draw_now()
             self.stopping.wait(max(0.0, self.pause - (time.monotonic() - self.drawn)))
-        except Exception as error: trouble = f"{type(error).__name__}: {error}"
+        except Exception as error:
+            trouble = f"{type(error).__name__}: {error}"
         self.running, self.note = False, ""
         self.redraw()
-        if trouble: self.fail(trouble)
+        if trouble:
+            self.fail(trouble)
 
     def _draw_now(self):
         self.redraw()
@@ -354,41 +448,63 @@ class TrainingPanel(Panel):
     def stop(self):
         "End the thread after the chunk that it is in"
         self.stopping.set()
-        if self.thread: self.thread.join(2)
+        if self.thread:
+            self.thread.join(2)
 
-    def train(self, chunks:int):
+    def train(self, chunks: int):
         "Train the student of the sliders' α and β, from where it stands"
-        if self.running: return
+        if self.running:
+            return
         key = self.controls["alpha"].value, self.controls["beta"].value
+
         def step():
-            if key not in self.learners: self.learners[key] = self.learner(*key)
+            if key not in self.learners:
+                self.learners[key] = self.learner(*key)
             self.rows.setdefault(key, []).append(self.learners[key].chunk())
+
         self.choose(view="trained here")
         self.begin(step, chunks, f"Training: {run_name(*key)}.")
 
     def replay(self):
         "The recorded epochs, one every half second"
-        if self.running: return
+        if self.running:
+            return
         self.epochs = 1
         self.choose(view="recorded")
+
         def step():
             self.epochs += 1
             self.stopping.wait(self.pause)
+
         self.begin(step, 11, "Replay.")
 
 # %% ../../nbs/panels/52_loss_panels.ipynb #00000023
 def training_panel(
     learner=Learner,  # called with α and β; its `chunk()` trains a little and returns a row
-    **state,          # the state to open in: view, alpha, beta
+    **state,  # the state to open in: view, alpha, beta
 ) -> TrainingPanel:
     "The training dashboard"
     start = dict(view="recorded", alpha=0.0, beta=0.0) | state
-    controls = dict(view=buttons("show", ["recorded", "trained here"], start["view"]),
-                    alpha=slider("alpha (KD)", [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0], start["alpha"]),
-                    beta=slider("beta (AT)", [0.0, 10.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0], start["beta"]))
+    controls = dict(
+        view=buttons("show", ["recorded", "trained here"], start["view"]),
+        alpha=slider("alpha (KD)", [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0], start["alpha"]),
+        beta=slider("beta (AT)", [0.0, 10.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0], start["beta"]),
+    )
     weights = dict(scratch=(0.0, 0.0), kd=(0.9, 0.0), at=(0.0, 1000.0))
     presets = {word: dict(alpha=alpha, beta=beta) for word, (alpha, beta) in weights.items()}
-    actions = {"train a chunk": lambda panel: panel.train(1), "train": lambda panel: panel.train(panel.most),
-               "stop": TrainingPanel.stop, "replay": TrainingPanel.replay}
-    return TrainingPanel(learner, name="training", controls=controls, draw=draw_training,
-                         describe=describe_training, presets=presets, actions=actions, height="8em")
+    actions = {
+        "train a chunk": lambda panel: panel.train(1),
+        "train": lambda panel: panel.train(panel.most),
+        "stop": TrainingPanel.stop,
+        "replay": TrainingPanel.replay,
+    }
+    return TrainingPanel(
+        learner,
+        name="training",
+        controls=controls,
+        draw=draw_training,
+        describe=describe_training,
+        presets=presets,
+        actions=actions,
+        height="8em",
+    )

@@ -8,16 +8,28 @@ __all__ = ['PANELS', 'attention_panel', 'where_panel', 'block_panel', 'pareto_pa
 
 # %% ../../nbs/panels/55_widgets.ipynb #00000002
 from .attention import attention_panel, where_panel
+from .base import Panel, redraw_times, show
 from .costs import block_panel, pareto_panel, wiring_panel
 from .gates import check, predict_gate
 from .losses import kd_panel, training_panel
-from .base import Panel, redraw_times, show
 
-_all_ = ["attention_panel", "where_panel", "block_panel", "pareto_panel", "wiring_panel", "check", "predict_gate",
-         "kd_panel", "training_panel", "Panel", "redraw_times", "show"]
+_all_ = [
+    "attention_panel",
+    "where_panel",
+    "block_panel",
+    "pareto_panel",
+    "wiring_panel",
+    "check",
+    "predict_gate",
+    "kd_panel",
+    "training_panel",
+    "Panel",
+    "redraw_times",
+    "show",
+]
 
 # %% ../../nbs/panels/55_widgets.ipynb #00000004
-PANELS = {   # panel -> where it is defined, the belief it corrects, the control that readers drag most, its budget in milliseconds
+PANELS = {  # panel -> where it is defined, the belief it corrects, the control that readers drag most, its budget in milliseconds
     "block": (block_panel, "15a", "g groups make the block g times cheaper", "groups", 100),
     "wiring": (wiring_panel, "15a", "grouping still mixes all channels", "channel", 150),
     "pareto": (pareto_panel, "15a", "distillation always helps; depthwise is best", "budget", 150),

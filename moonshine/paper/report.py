@@ -16,7 +16,15 @@ __all__ = ['FORMAT', 'KEYS', 'CLASSES', 'METHODS', 'TEACHER', 'PAIRS', 'PAPERS_D
            'html_table', 'web_page', 'image_bytes', 'timed_names', 'report']
 
 # %% ../../nbs/paper/43_report.ipynb #00000002
-import base64, hashlib, html, io, json, math, operator, re, textwrap
+import base64
+import hashlib
+import html
+import io
+import json
+import math
+import operator
+import re
+import textwrap
 from dataclasses import asdict
 from functools import cache
 from itertools import permutations
@@ -29,83 +37,132 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from ..blocks.families import parse_block
-from ..training.checkpoints import write_whole
 from ..costs.counting import mult_adds, paper_parameters, parameters, side_by_side
 from ..errors import InputError
+from ..models.wide_resnet import wrn
 from .tables import paper_errors, students
 from ..plots.figures import SHOWN, block_family, entries, look, style
+from ..training.checkpoints import write_whole
 from ..training.loop import Recipe
-from ..models.wide_resnet import wrn
 
 # %% ../../nbs/paper/43_report.ipynb #00000006
 FORMAT = 1
-KEYS = dict(   # what a result must hold, and of what kind
-    table=str, preset=str, dataset=str, data=str, real=bool, network=str, block=str, role=str, method=str,
-    convention=str, alpha=float, beta=float, temperature=float, seed=int, epochs=int, recipe=dict, fingerprint=str,
-    parameters=int, trainable=int, mult_adds=int, last=dict, best=dict, history=list, versions=dict, machine=dict)
+KEYS = dict(  # what a result must hold, and of what kind
+    table=str,
+    preset=str,
+    dataset=str,
+    data=str,
+    real=bool,
+    network=str,
+    block=str,
+    role=str,
+    method=str,
+    convention=str,
+    alpha=float,
+    beta=float,
+    temperature=float,
+    seed=int,
+    epochs=int,
+    recipe=dict,
+    fingerprint=str,
+    parameters=int,
+    trainable=int,
+    mult_adds=int,
+    last=dict,
+    best=dict,
+    history=list,
+    versions=dict,
+    machine=dict,
+)
 
-def checksum(content:dict) -> str:
+
+def checksum(content: dict) -> str:
     "SHA-256 over the canonical JSON of a result without its checksum"
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
+
 def is_a(value, kind) -> bool:
     "Whether a value read from JSON is of a kind; a whole number will do for float, true is no number"
-    if kind in (int, float) and isinstance(value, bool): return False
+    if kind in (int, float) and isinstance(value, bool):
+        return False
     return isinstance(value, (int, float) if kind is float else kind)
 
-def read_one(path:Path) -> dict:
+
+def read_one(path: Path) -> dict:
     "A result as it was written, without its checksum; an `InputError` says why it can't be used"
-    try: content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError): raise InputError("is no whole JSON file (truncated?)") from None
-    if not isinstance(content, dict) or "checksum" not in content: raise InputError("is no result of a run")
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        raise InputError("is no whole JSON file (truncated?)") from None
+    if not isinstance(content, dict) or "checksum" not in content:
+        raise InputError("is no result of a run")
     if content.pop("checksum") != checksum(content):
         raise InputError("has changed since it was written: its checksum differs")
     if content.get("format") != FORMAT:
         raise InputError(f"has the format {content.get('format')!r}; this version reads format {FORMAT}")
     bad = [name for name, kind in KEYS.items() if not is_a(content.get(name), kind)]
-    if bad: raise InputError(f"has no proper {', '.join(bad)}")
+    if bad:
+        raise InputError(f"has no proper {', '.join(bad)}")
     return content
 
 # %% ../../nbs/paper/43_report.ipynb #0000000a
 CLASSES = dict(cifar10=10, cifar100=100)
-METHODS = {   # method -> words; does it have a weight on KD, on AT; the convention that its name fixes
+METHODS = {  # method -> words; does it have a weight on KD, on AT; the convention that its name fixes
     "scratch": ("training from scratch", False, False, None),
     "kd": ("KD", True, False, "code"),
     "at": ("AT", False, True, None),
     "kd-paper": ("KD by the equation", True, False, "paper"),
-    "kd+at": ("KD with AT", True, True, None)}
+    "kd+at": ("KD with AT", True, True, None),
+}
 
-def network_called(network:str, block:str, classes:int=10):
+
+def network_called(network: str, block: str, classes: int = 10):
     "A network of the table by its name, such as WRN-16-2, with new weights; the random state stays as it is"
     found = re.fullmatch(r"WRN-(\d+)-(\d+(?:\.\d+)?)", network)
-    if not found: raise InputError(f"{network!r} is no network of Table 2; they are called like WRN-16-2")
-    with torch.random.fork_rng(devices=[]): return wrn(int(found[1]), float(found[2]), block, classes)
+    if not found:
+        raise InputError(f"{network!r} is no network of Table 2; they are called like WRN-16-2")
+    with torch.random.fork_rng(devices=[]):
+        return wrn(int(found[1]), float(found[2]), block, classes)
+
 
 @cache
 def costs_of(
-    network:str,   # "WRN-16-2"
-    block:str,
-    classes:int,
+    network: str,  # "WRN-16-2"
+    block: str,
+    classes: int,
 ) -> dict:
     "What a network of the table costs, counted: `parameters` as the paper does, `trainable`, `mult_adds`"
-    with torch.device("meta"): model = network_called(network, block, classes)      # shapes without numbers: fast
+    with torch.device("meta"):
+        model = network_called(network, block, classes)  # shapes without numbers: fast
     return dict(parameters=paper_parameters(model), trainable=parameters(model), mult_adds=mult_adds(model))
 
-def wrong_costs(result:dict) -> list[str]:
+
+def wrong_costs(result: dict) -> list[str]:
     "Costs that are not those of the network which a result names"
-    try: counted = costs_of(result["network"], result["block"], CLASSES[result["dataset"]])
-    except InputError as error: return [str(error)]
-    return [f"{name} {result[name]:,} is not that of {result['network']} {result['block']}, {value:,}"
-            for name, value in counted.items() if result[name] != value]
+    try:
+        counted = costs_of(result["network"], result["block"], CLASSES[result["dataset"]])
+    except InputError as error:
+        return [str(error)]
+    return [
+        f"{name} {result[name]:,} is not that of {result['network']} {result['block']}, {value:,}"
+        for name, value in counted.items()
+        if result[name] != value
+    ]
 
 # %% ../../nbs/paper/43_report.ipynb #0000000b
-def wrong_words(result:dict) -> list[str]:
+def wrong_words(result: dict) -> list[str]:
     "What a result says of itself that doesn't fit together"
-    known = dict(table=("table2",), dataset=CLASSES, role=("teacher", "student"), method=METHODS,
-                 convention=("code", "paper"))
+    known = dict(
+        table=("table2",),
+        dataset=CLASSES,
+        role=("teacher", "student"),
+        method=METHODS,
+        convention=("code", "paper"),
+    )
     lines = [f"unknown {key} {result[key]!r}" for key, values in known.items() if result[key] not in values]
-    if lines: return lines
+    if lines:
+        return lines
     _, kd, at, convention = METHODS[result["method"]]
     recipe = result["recipe"]
     claims = {
@@ -113,107 +170,169 @@ def wrong_words(result:dict) -> list[str]:
         f"{result['method']} without a teacher": (kd or at) and not result.get("teacher"),
         f"alpha {result['alpha']:g} does not fit {result['method']}": (result["alpha"] > 0) != kd,
         f"beta {result['beta']:g} does not fit {result['method']}": (result["beta"] > 0) != at,
-        f"convention {result['convention']} does not fit {result['method']}":
-            convention not in (None, result["convention"]),
-        f"seed {result['seed']}, but the recipe's is {recipe.get('seed')}": recipe.get("seed") != result["seed"],
-        f"{result['epochs']} epochs, but the recipe has {recipe.get('epochs')}": recipe.get("epochs") != result["epochs"]}
+        f"convention {result['convention']} does not fit {result['method']}": convention
+        not in (None, result["convention"]),
+        f"seed {result['seed']}, but the recipe's is {recipe.get('seed')}": recipe.get("seed")
+        != result["seed"],
+        f"{result['epochs']} epochs, but the recipe has {recipe.get('epochs')}": recipe.get("epochs")
+        != result["epochs"],
+    }
     return [line for line, is_so in claims.items() if is_so]
 
 # %% ../../nbs/paper/43_report.ipynb #0000000c
-def wrong_errors(result:dict) -> list[str]:
+def wrong_errors(result: dict) -> list[str]:
     "Errors that can't be, or that are not those of the history"
-    history, last, best, names = result["history"], result["last"], result["best"], ("test_error", "test_top5_error")
-    if len(history) != result["epochs"]: return [f"a history of {len(history)} epochs, not of {result['epochs']}"]
+    history, last, best, names = (
+        result["history"],
+        result["last"],
+        result["best"],
+        ("test_error", "test_top5_error"),
+    )
+    if len(history) != result["epochs"]:
+        return [f"a history of {len(history)} epochs, not of {result['epochs']}"]
     rows = [*history, last, best]
     if not all(isinstance(row, dict) and all(is_a(row.get(name), float) for name in names) for row in rows):
         return ["errors that are no numbers"]
-    outside = [f"{name} {row[name]:g} is not between 0 and 100" for row in rows for name in names
-               if not 0 <= row[name] <= 100]
-    if outside: return outside[:1]
+    outside = [
+        f"{name} {row[name]:g} is not between 0 and 100"
+        for row in rows
+        for name in names
+        if not 0 <= row[name] <= 100
+    ]
+    if outside:
+        return outside[:1]
     lowest = min(row["test_error"] for row in history)
     epochs = [row.get("epoch") for row in history if row["test_error"] == lowest]
     claims = {
-        f"the best epoch's error {best['test_error']:g} is worse than the last one's {last['test_error']:g}":
-            best["test_error"] > last["test_error"],
-        f"the last error is {last['test_error']:g}, and {history[-1]['test_error']:g} in the history":
-            any(last[name] != history[-1][name] for name in names),
+        f"the best epoch's error {best['test_error']:g} is worse than the last one's {last['test_error']:g}": best[
+            "test_error"
+        ]
+        > last["test_error"],
+        f"the last error is {last['test_error']:g}, and {history[-1]['test_error']:g} in the history": any(
+            last[name] != history[-1][name] for name in names
+        ),
         f"the best error is {best['test_error']:g} in epoch {best.get('epoch')}, and {lowest:g} in epoch {epochs[0]} "
         "in the history": best["test_error"] != lowest or best.get("epoch") not in epochs,
         "the history skips epochs": [row.get("epoch") for row in history] != list(range(1, len(history) + 1)),
-        "the top-5 error is larger than the error": any(row[names[1]] > row[names[0]] for row in rows)}
+        "the top-5 error is larger than the error": any(row[names[1]] > row[names[0]] for row in rows),
+    }
     return [line for line, is_so in claims.items() if is_so]
 
-def wrong_given(result:dict) -> list[str]:
+
+def wrong_given(result: dict) -> list[str]:
     "What can't be true of a teacher that was trained elsewhere, as the student's result describes it"
     given = result.get("given")
-    if given is None: return []
+    if given is None:
+        return []
     kinds = dict(file=str, sha256=str, network=str, parameters=int, test_error=float)
-    bad = not isinstance(given, dict) or [name for name, kind in kinds.items() if not is_a(given.get(name), kind)]
-    if bad: return ["its teacher is not properly described"]
-    return [] if 0 <= given["test_error"] <= 100 else [f"its teacher's test_error {given['test_error']:g} is not between 0 and 100"]
+    bad = not isinstance(given, dict) or [
+        name for name, kind in kinds.items() if not is_a(given.get(name), kind)
+    ]
+    if bad:
+        return ["its teacher is not properly described"]
+    return (
+        []
+        if 0 <= given["test_error"] <= 100
+        else [f"its teacher's test_error {given['test_error']:g} is not between 0 and 100"]
+    )
 
-def wrong(result:dict) -> list[str]:
+
+def wrong(result: dict) -> list[str]:
     "What can't be true in a result, one line each"
     return wrong_words(result) or wrong_errors(result) + wrong_costs(result) + wrong_given(result)
 
 # %% ../../nbs/paper/43_report.ipynb #00000010
-def setting(result:dict) -> tuple:
+def setting(result: dict) -> tuple:
     "What two results must share to stand in one table"
-    recipe = {**asdict(Recipe()), **result["recipe"], "seed": None}       # a part that an older version did not have: its default
-    return (*(result[key] for key in ("table", "preset", "dataset", "data", "real", "epochs")),
-            json.dumps(recipe, sort_keys=True), result.get("images"))
+    recipe = {
+        **asdict(Recipe()),
+        **result["recipe"],
+        "seed": None,
+    }  # a part that an older version did not have: its default
+    return (
+        *(result[key] for key in ("table", "preset", "dataset", "data", "real", "epochs")),
+        json.dumps(recipe, sort_keys=True),
+        result.get("images"),
+    )
 
-def odd_ones(results:list[dict]) -> dict:
+
+def odd_ones(results: list[dict]) -> dict:
     "Results that can't be used beside those before them: file -> why"
     seen, first, teachers, why = {}, {}, {}, {}
     for result in results:
         kind = setting(result), result["role"], result["method"]
         run = (*kind, result["network"], str(parse_block(result["block"])), result["seed"])
         weights = {key: result[key] for key in ("alpha", "beta", "temperature", "convention")}
-        taught = "nobody" if result["method"] == "scratch" else (result.get("given") or {}).get("sha256", "a run's teacher")
-        guide, whose = teachers.setdefault(setting(result), (taught, result["file"])) if taught != "nobody" else (taught, "")
-        if run in seen: why[result["file"]] = f"is a second result of the run in {seen[run]}"
-        elif taught != guide: why[result["file"]] = f"learned from another teacher than {whose}: not one comparison"
+        taught = (
+            "nobody"
+            if result["method"] == "scratch"
+            else (result.get("given") or {}).get("sha256", "a run's teacher")
+        )
+        guide, whose = (
+            teachers.setdefault(setting(result), (taught, result["file"]))
+            if taught != "nobody"
+            else (taught, "")
+        )
+        if run in seen:
+            why[result["file"]] = f"is a second result of the run in {seen[run]}"
+        elif taught != guide:
+            why[result["file"]] = f"learned from another teacher than {whose}: not one comparison"
         elif weights != first.setdefault(kind, (weights, result["file"]))[0]:
             before, file = first[kind]
             key = next(key for key in weights if weights[key] != before[key])
             why[result["file"]] = f"has {key} {weights[key]}, and {file} has {before[key]}: not one method"
-        else: seen[run] = result["file"]
+        else:
+            seen[run] = result["file"]
     return why
 
 # %% ../../nbs/paper/43_report.ipynb #00000012
 def read_results(
-    folder:"str|Path",
-) -> tuple[list, list]:   # (results, each with its `file`; a line for each file that is not used)
+    folder: "str|Path",
+) -> tuple[list, list]:  # (results, each with its `file`; a line for each file that is not used)
     "The results below a folder that can be used, and why the others can't"
     folder, results, refused = Path(folder), [], []
-    if not folder.is_dir(): raise InputError(f"{folder} is no folder; name one that `moonshine reproduce` has filled")
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; name one that `moonshine reproduce` has filled")
     for path in [*sorted(folder.glob("*/result.json")), *sorted(folder.glob("*.json"))]:
         name = path.relative_to(folder).as_posix()
-        try: result = read_one(path) | dict(file=name)
-        except InputError as error: refused.append(f"{name} {error}"); continue
-        if lines := wrong(result): refused.append(f"{name} can't be right: {'; '.join(lines)}")
-        else: results.append(result)
+        try:
+            result = read_one(path) | dict(file=name)
+        except InputError as error:
+            refused.append(f"{name} {error}")
+            continue
+        if lines := wrong(result):
+            refused.append(f"{name} can't be right: {'; '.join(lines)}")
+        else:
+            results.append(result)
     why = odd_ones(results)
     return [result for result in results if result["file"] not in why], refused + [
-        f"{name} {reason}" for name, reason in why.items()]
+        f"{name} {reason}" for name, reason in why.items()
+    ]
 
-def unfinished(folder:"str|Path") -> list[str]:
+
+def unfinished(folder: "str|Path") -> list[str]:
     "Runs that were begun and have no result yet"
-    return sorted(path.parent.name for path in Path(folder).glob("*/run.json")
-                  if not (path.parent / "result.json").exists())
+    return sorted(
+        path.parent.name
+        for path in Path(folder).glob("*/run.json")
+        if not (path.parent / "result.json").exists()
+    )
 
 # %% ../../nbs/paper/43_report.ipynb #00000016
-def given_teachers(results:list[dict]) -> list[dict]:
+def given_teachers(results: list[dict]) -> list[dict]:
     "The teachers that were trained elsewhere, each once"
-    return list({result["given"]["sha256"]: result["given"] for result in results if result.get("given")}.values())
+    return list(
+        {result["given"]["sha256"]: result["given"] for result in results if result.get("given")}.values()
+    )
 
-def wide_resnet(given:dict) -> list[tuple]:
+
+def wide_resnet(given: dict) -> list[tuple]:
     "[(network, block)] of a teacher like WRN-16-2 S; [] if it is another kind of network"
     found = re.fullmatch(r"(WRN-\d+-[\d.]+) (.+)", given["network"])
     return [found.groups()] if found else []
 
-def notes(results:list[dict]) -> list[str]:
+
+def notes(results: list[dict]) -> list[str]:
     "What is possible, used, and worth a second look; for results of one setting"
     teachers = [result["last"]["test_error"] for result in results if result["role"] == "teacher"]
     teachers += [given["test_error"] for given in given_teachers(results)]
@@ -221,79 +340,97 @@ def notes(results:list[dict]) -> list[str]:
     for result in results:
         error, name = result["last"]["test_error"], result["file"]
         if teachers and result["role"] == "student" and error < 2 / 3 * mean(teachers):
-            lines.append(f"{name}: {error:.2f} % is implausibly better than the teacher's {mean(teachers):.2f} %")
-        if error >= guessing - 2: lines.append(f"{name}: {error:.2f} % is no better than guessing ({guessing:g} %)")
+            lines.append(
+                f"{name}: {error:.2f} % is implausibly better than the teacher's {mean(teachers):.2f} %"
+            )
+        if error >= guessing - 2:
+            lines.append(f"{name}: {error:.2f} % is no better than guessing ({guessing:g} %)")
         losses = tuple(row.get("test_loss") for row in result["history"])
         twin = seen.setdefault((result["network"], result["block"], result["method"], losses), name)
-        if twin != name: lines.append(f"{name}: every epoch has the losses of {twin}, though the seeds differ")
+        if twin != name:
+            lines.append(f"{name}: every epoch has the losses of {twin}, though the seeds differ")
     return lines
 
 # %% ../../nbs/paper/43_report.ipynb #00000019
 def t_central(
-    t:float,
-    freedom:int,   # degrees of freedom: 1, 2, ...
+    t: float,
+    freedom: int,  # degrees of freedom: 1, 2, ...
 ) -> float:
     "How probable it is that Student's t lies between -t and t (Abramowitz and Stegun, 26.7.3 and 26.7.4)"
     angle, odd, term, total = math.atan(t / math.sqrt(freedom)), freedom % 2, 1.0, 1.0
     for j in range(1, freedom // 2):
         term *= math.cos(angle) ** 2 * (2 * j - 1 + odd) / (2 * j + odd)
         total += term
-    if not odd: return math.sin(angle) * total
+    if not odd:
+        return math.sin(angle) * total
     return 2 / math.pi * (angle + (math.sin(angle) * math.cos(angle) * total if freedom > 1 else 0))
 
+
 @cache
-def t_quantile(freedom:int, level:float=0.95) -> float:
+def t_quantile(freedom: int, level: float = 0.95) -> float:
     "The t for which `t_central` is `level`, by halving"
     low, high = 0.0, 1.0
-    while t_central(high, freedom) < level: high *= 2
+    while t_central(high, freedom) < level:
+        high *= 2
     for _ in range(100):
         middle = (low + high) / 2
-        if t_central(middle, freedom) < level: low = middle
-        else: high = middle
+        if t_central(middle, freedom) < level:
+            low = middle
+        else:
+            high = middle
     return high
 
 # %% ../../nbs/paper/43_report.ipynb #0000001c
-def spread(values) -> float|None:
+def spread(values) -> float | None:
     "Standard deviation of a sample; None for one value, which has none"
     return stdev(values) if len(values) > 1 else None
 
+
 def interval(
-    values,             # one for each seed
-    level:float=0.95,
-) -> tuple|None:        # (low, high); None for one value: there is no telling
+    values,  # one for each seed
+    level: float = 0.95,
+) -> tuple | None:  # (low, high); None for one value: there is no telling
     "The t interval of the mean"
-    if len(values) < 2: return None
+    if len(values) < 2:
+        return None
     half = t_quantile(len(values) - 1, level) * stdev(values) / math.sqrt(len(values))
     return mean(values) - half, mean(values) + half
 
-def within(figure, ends) -> bool|None:
+
+def within(figure, ends) -> bool | None:
     "Whether a figure lies within an interval, its ends included; None without either"
     return None if figure is None or ends is None else ends[0] <= figure <= ends[1]
 
 # %% ../../nbs/paper/43_report.ipynb #00000022
 def mean_ranks(values) -> list[float]:
     "Ranks from 1, smallest first; equal values share the mean of theirs"
-    values = [round(value, 6) for value in values]            # what rounding errors tore apart is a tie
+    values = [round(value, 6) for value in values]  # what rounding errors tore apart is a tie
     less = lambda value: sum(other < value for other in values)
     return [less(value) + (values.count(value) + 1) / 2 for value in values]
 
-def spearman(ours, theirs) -> float|None:
+
+def spearman(ours, theirs) -> float | None:
     "Rank correlation; None for less than three pairs, or where all are equal"
     a, b = mean_ranks(ours), mean_ranks(theirs)
     middle = (len(a) + 1) / 2
     product = lambda x, y: sum((i - middle) * (j - middle) for i, j in zip(x, y))
-    if len(a) < 3 or not product(a, a) or not product(b, b): return None
+    if len(a) < 3 or not product(a, a) or not product(b, b):
+        return None
     return product(a, b) / math.sqrt(product(a, a) * product(b, b))
 
-def spearman_p(ours, theirs) -> float|None:
+
+def spearman_p(ours, theirs) -> float | None:
     "How probable so large a correlation is, of either sign, if the orders have nothing to do with each other"
     r, n = spearman(ours, theirs), len(ours)
-    if r is None: return None
-    if n > 8: return 0.0 if abs(r) == 1 else 1 - t_central(abs(r) * math.sqrt((n - 2) / (1 - r * r)), n - 2)
+    if r is None:
+        return None
+    if n > 8:
+        return 0.0 if abs(r) == 1 else 1 - t_central(abs(r) * math.sqrt((n - 2) / (1 - r * r)), n - 2)
     return as_far(tuple(mean_ranks(ours)), tuple(mean_ranks(theirs)))
 
+
 @cache
-def as_far(a:tuple, b:tuple) -> float:
+def as_far(a: tuple, b: tuple) -> float:
     "The share of the orders of b whose correlation with a is at least as far from 0"
     centerd = [rank - (len(a) + 1) / 2 for rank in a]
     far = lambda order: abs(sum(map(operator.mul, centerd, order)))
@@ -301,239 +438,385 @@ def as_far(a:tuple, b:tuple) -> float:
     return sum(far(order) >= reached for order in permutations(b)) / math.factorial(len(b))
 
 # %% ../../nbs/paper/43_report.ipynb #00000026
-def sign_test(wins:int, losses:int) -> float:
+def sign_test(wins: int, losses: int) -> float:
     "Exact two-sided p of the sign test; ties must be left out before. Without any pair, 1"
     n, fewer = wins + losses, min(wins, losses)
-    return min(1.0, 2 * sum(math.comb(n, k) for k in range(fewer + 1)) / 2 ** n)
+    return min(1.0, 2 * sum(math.comb(n, k) for k in range(fewer + 1)) / 2**n)
 
 # %% ../../nbs/paper/43_report.ipynb #00000029
-TEACHER = "WRN-40-2"     # the paper's
+TEACHER = "WRN-40-2"  # the paper's
 
-def cheapened(results:list[dict]) -> str:
+
+def cheapened(results: list[dict]) -> str:
     "The network whose blocks are made cheap: the teacher's; without a teacher's result, that of most students"
     return mode([r["network"] for r in results if r["role"] == "teacher"] or [r["network"] for r in results])
 
-def beside(network:str, block:str, dataset:str, method:str, base:str) -> tuple:
+
+def beside(network: str, block: str, dataset: str, method: str, base: str) -> tuple:
     "The paper's error for an entry where `base` is cheapened, and whether it is the same entry: (percent or None, same)"
     errors = paper_errors()
     same = network, block, dataset, method
-    if same in errors and (method == "scratch" or base == TEACHER): return errors[same], True
+    if same in errors and (method == "scratch" or base == TEACHER):
+        return errors[same], True
     return errors.get((TEACHER if network == base else network, block, dataset, method)), False
 
 # %% ../../nbs/paper/43_report.ipynb #0000002a
-def wanted(results:list[dict]) -> list[tuple]:
+def wanted(results: list[dict]) -> list[tuple]:
     "Every row that a table of these results has, those still missing too: (network, block, role, method)"
     key = lambda r: (r["network"], str(parse_block(r["block"])), r["role"])
     place = {name: i for i, name in enumerate(students())}
     here = {key(r) for r in results}
-    if results[0]["preset"] == "paper": here |= {(*name, row["role"]) for name, row in students().items()}
+    if results[0]["preset"] == "paper":
+        here |= {(*name, row["role"]) for name, row in students().items()}
     rows = sorted(here, key=lambda k: (k[2] == "student", place.get((TEACHER, k[1]), 99), k))
     methods = [m for m in METHODS if any(r["method"] == m for r in results if r["role"] == "student")]
-    if results[0]["preset"] == "paper": methods = [m for m in METHODS if m in (*methods, "scratch", "kd", "at")]
+    if results[0]["preset"] == "paper":
+        methods = [m for m in METHODS if m in (*methods, "scratch", "kd", "at")]
     return [(*k, m) for k in rows for m in (["scratch"] if k[2] == "teacher" else methods)]
 
-def table_rows(results:list[dict]) -> list[dict]:
+
+def table_rows(results: list[dict]) -> list[dict]:
     "Results of one setting as rows: ours, the paper's, the difference; `seeds` is 0 where there is a gap"
     base, first = cheapened(results), results[0]
     rows = []
     for network, block, role, method in wanted(results):
-        runs = [r for r in results if (r["network"], str(parse_block(r["block"])), r["role"], r["method"])
-                == (network, block, role, method)]
+        runs = [
+            r
+            for r in results
+            if (r["network"], str(parse_block(r["block"])), r["role"], r["method"])
+            == (network, block, role, method)
+        ]
         last, best = ([r[part]["test_error"] for r in runs] for part in ("last", "best"))
-        paper, same = beside(network, block, first["dataset"], method, base) if first["real"] else (None, False)
+        paper, same = (
+            beside(network, block, first["dataset"], method, base) if first["real"] else (None, False)
+        )
         ends = interval(last)
-        rows.append(dict(
-            network=network, block=block, role=role, method=method, seeds=len(runs),
-            **costs_of(network, block, CLASSES[first["dataset"]]), last=mean(last) if last else None, sd=spread(last),
-            interval=ends, best=mean(best) if best else None, best_sd=spread(best), paper=paper, same=same,
-            difference=mean(last) - paper if last and same else None, inside=within(paper, ends) if same else None))
+        rows.append(
+            dict(
+                network=network,
+                block=block,
+                role=role,
+                method=method,
+                seeds=len(runs),
+                **costs_of(network, block, CLASSES[first["dataset"]]),
+                last=mean(last) if last else None,
+                sd=spread(last),
+                interval=ends,
+                best=mean(best) if best else None,
+                best_sd=spread(best),
+                paper=paper,
+                same=same,
+                difference=mean(last) - paper if last and same else None,
+                inside=within(paper, ends) if same else None,
+            )
+        )
     return rows
 
 # %% ../../nbs/paper/43_report.ipynb #0000002e
-PAIRS = (("at", "scratch"), ("kd", "scratch"), ("at", "kd"), ("kd-paper", "scratch"), ("kd-paper", "kd"),
-         ("at", "kd-paper"), ("kd+at", "at"), ("kd+at", "kd-paper"))
+PAIRS = (
+    ("at", "scratch"),
+    ("kd", "scratch"),
+    ("at", "kd"),
+    ("kd-paper", "scratch"),
+    ("kd-paper", "kd"),
+    ("at", "kd-paper"),
+    ("kd+at", "at"),
+    ("kd+at", "kd-paper"),
+)
 
-def by_student(rows:list[dict], method:str) -> dict:
+
+def by_student(rows: list[dict], method: str) -> dict:
     "The rows of a method that have a result: (network, block) -> row"
-    return {(row["network"], row["block"]): row for row in rows
-            if row["role"] == "student" and row["method"] == method and row["seeds"]}
+    return {
+        (row["network"], row["block"]): row
+        for row in rows
+        if row["role"] == "student" and row["method"] == method and row["seeds"]
+    }
+
 
 def paired(
-    rows:list[dict],   # of `table_rows`
-    first:str,         # a method
-    second:str,        # another
-    only=None,         # students (network, block) to look at; None: all that have both
-) -> dict|None:        # None: no student has both
+    rows: list[dict],  # of `table_rows`
+    first: str,  # a method
+    second: str,  # another
+    only=None,  # students (network, block) to look at; None: all that have both
+) -> dict | None:  # None: no student has both
     "First against second over students: `wins` of the first, `losses`, `ties`, `p`, mean `difference`, its `interval`"
     a, b = by_student(rows, first), by_student(rows, second)
     common = [key for key in a if key in b and (only is None or key in only)]
-    if not common: return None
+    if not common:
+        return None
     each = {key: round(a[key]["last"] - b[key]["last"], 6) for key in common}
     wins, losses = sum(d < 0 for d in each.values()), sum(d > 0 for d in each.values())
     seeds = [row["seeds"] for key in common for row in (a[key], b[key])]
     printed = [(a[key]["paper"], b[key]["paper"]) for key in common]
     known = [ours < theirs for ours, theirs in printed if None not in (ours, theirs)]
-    return dict(first=first, second=second, students=len(common), wins=wins, losses=losses,
-                ties=len(common) - wins - losses, p=sign_test(wins, losses), difference=mean(each.values()),
-                sd=spread(list(each.values())), interval=interval(list(each.values())), seeds=(min(seeds), max(seeds)),
-                paper_wins=sum(known), paper_students=len(known), each=each)
+    return dict(
+        first=first,
+        second=second,
+        students=len(common),
+        wins=wins,
+        losses=losses,
+        ties=len(common) - wins - losses,
+        p=sign_test(wins, losses),
+        difference=mean(each.values()),
+        sd=spread(list(each.values())),
+        interval=interval(list(each.values())),
+        seeds=(min(seeds), max(seeds)),
+        paper_wins=sum(known),
+        paper_students=len(known),
+        each=each,
+    )
 
-def open_question(rows:list[dict]) -> dict|None:
+
+def open_question(rows: list[dict]) -> dict | None:
     "AT against KD as the code has it, AT against KD as the equation has it, and one KD against the other"
     all_three = set.intersection(*(set(by_student(rows, method)) for method in ("at", "kd", "kd-paper")))
-    if not all_three: return None
+    if not all_three:
+        return None
     pair = lambda first, second: paired(rows, first, second, all_three)
     return dict(code=pair("at", "kd"), equation=pair("at", "kd-paper"), weight=pair("kd-paper", "kd"))
 
 # %% ../../nbs/paper/43_report.ipynb #00000033
 def rank_agreement(
-    rows:list[dict],   # of `table_rows`
-    base:str,          # the network whose blocks are compared
+    rows: list[dict],  # of `table_rows`
+    base: str,  # the network whose blocks are compared
 ) -> list[dict]:
     "For each method: do the blocks on one network come in the paper's order? `method`, `blocks`, `rho`, `p`"
     found = []
     for method in METHODS:
-        pairs = [(row["last"], row["paper"]) for (network, _), row in by_student(rows, method).items()
-                 if network == base and row["paper"] is not None]
-        if len(pairs) > 2: found.append(dict(method=method, blocks=len(pairs), rho=spearman(*zip(*pairs)),
-                                             p=spearman_p(*zip(*pairs))))
+        pairs = [
+            (row["last"], row["paper"])
+            for (network, _), row in by_student(rows, method).items()
+            if network == base and row["paper"] is not None
+        ]
+        if len(pairs) > 2:
+            found.append(
+                dict(method=method, blocks=len(pairs), rho=spearman(*zip(*pairs)), p=spearman_p(*zip(*pairs)))
+            )
     return found
 
 # %% ../../nbs/paper/43_report.ipynb #00000037
-PAPERS_DATA = {name: f"{name.upper().replace('CIFAR', 'CIFAR-')}, 50,000 training and 10,000 test images" for name in CLASSES}
+PAPERS_DATA = {
+    name: f"{name.upper().replace('CIFAR', 'CIFAR-')}, 50,000 training and 10,000 test images"
+    for name in CLASSES
+}
 
-def unlike(results:list[dict]) -> list[str]:
+
+def unlike(results: list[dict]) -> list[str]:
     "What results of one setting don't share with the paper's, in words"
     first, base, paper = results[0], cheapened(results), json.loads(json.dumps(asdict(Recipe())))
     lines = [] if first["data"] == PAPERS_DATA[first["dataset"]] else [f"the images are {first['data']}"]
-    if base != TEACHER: lines.append(f"the network that is cheapened is {base} instead of {TEACHER}")
-    return lines + [f"{name} is {value} instead of {paper[name]}" for name, value in first["recipe"].items()
-                    if name in paper and name != "seed" and value != paper[name]]
+    if base != TEACHER:
+        lines.append(f"the network that is cheapened is {base} instead of {TEACHER}")
+    return lines + [
+        f"{name} is {value} instead of {paper[name]}"
+        for name, value in first["recipe"].items()
+        if name in paper and name != "seed" and value != paper[name]
+    ]
 
-def settings(results:list[dict]) -> list[list[dict]]:
+
+def settings(results: list[dict]) -> list[list[dict]]:
     "The results, each setting by itself; the largest first"
     groups = {}
-    for result in results: groups.setdefault(setting(result), []).append(result)
+    for result in results:
+        groups.setdefault(setting(result), []).append(result)
     return sorted(groups.values(), key=len, reverse=True)
 
-def title(results:list[dict]) -> str:
+
+def title(results: list[dict]) -> str:
     "A setting in one line, with a warning where its images, epochs or networks are not the paper's"
     first = results[0]
     words = f"{first['preset']} preset, {first['data']}, {plural(first['epochs'], 'epoch')}"
-    if not first["real"]: return f"{words}; can't stand beside the paper's"
+    if not first["real"]:
+        return f"{words}; can't stand beside the paper's"
     return words + ("; not the paper's setting" if unlike(results) else "")
 
-def plural(count:int, word:str) -> str: return f"{'one' if count == 1 else count} {word}{'' if count == 1 else 's'}"
+
+def plural(count: int, word: str) -> str:
+    return f"{'one' if count == 1 else count} {word}{'' if count == 1 else 's'}"
 
 # %% ../../nbs/paper/43_report.ipynb #0000003a
-def name_of(method:str) -> str: return METHODS[method][0]
+def name_of(method: str) -> str:
+    return METHODS[method][0]
 
-def points(value:float) -> str: return f"{value:+.2f}".replace("-", "−")
+
+def points(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
+
 
 def points_between(ends) -> str:
-    return "one student, so no interval" if ends is None else f"95 % interval over the students {points(ends[0])} to {points(ends[1])}"
+    return (
+        "one student, so no interval"
+        if ends is None
+        else f"95 % interval over the students {points(ends[0])} to {points(ends[1])}"
+    )
 
-def seeds_of(least:int, most:int) -> str: return plural(most, "seed") if least == most else f"{least} to {most} seeds"
 
-def pair_words(pair:dict) -> str:
+def seeds_of(least: int, most: int) -> str:
+    return plural(most, "seed") if least == most else f"{least} to {most} seeds"
+
+
+def pair_words(pair: dict) -> str:
     "A comparison of two methods in a sentence"
     ties = f" ({plural(pair['ties'], 'tie')})" if pair["ties"] else ""
-    text = (f"{name_of(pair['first'])} leaves fewer errors than {name_of(pair['second'])} in {pair['wins']} of "
-            f"{pair['students']} student{'s' * (pair['students'] > 1)}{ties}; sign test p = {pair['p']:.2g}; {points(pair['difference'])} points in "
-            f"the mean ({points_between(pair['interval'])}); {seeds_of(*pair['seeds'])}.")
-    if pair["paper_students"]: text += f" In the paper's table: {pair['paper_wins']} of {pair['paper_students']}."
+    text = (
+        f"{name_of(pair['first'])} leaves fewer errors than {name_of(pair['second'])} in {pair['wins']} of "
+        f"{pair['students']} student{'s' * (pair['students'] > 1)}{ties}; sign test p = {pair['p']:.2g}; {points(pair['difference'])} points in "
+        f"the mean ({points_between(pair['interval'])}); {seeds_of(*pair['seeds'])}."
+    )
+    if pair["paper_students"]:
+        text += f" In the paper's table: {pair['paper_wins']} of {pair['paper_students']}."
     return text[0].upper() + text[1:]
 
-def question_words(found:dict) -> str:
+
+def question_words(found: dict) -> str:
     "What the equation's weight of KD does to AT's lead over KD, in sentences"
     code, equation, weight = found["code"], found["equation"], found["weight"]
     sure = weight["interval"] and not within(0, weight["interval"])
-    return (f"AT against KD, over the same {plural(code['students'], 'student')} ({seeds_of(*code['seeds'])}): with KD as the code weighs it, "
-            f"AT − KD is {points(code['difference'])} points ({points_between(code['interval'])}); with KD as the "
-            f"equation has it, {points(equation['difference'])} points ({points_between(equation['interval'])}). The "
-            f"equation's weight moves KD's error by {points(weight['difference'])} points "
-            f"({points_between(weight['interval'])}{'' if sure else ': not told apart from no change'}).")
+    return (
+        f"AT against KD, over the same {plural(code['students'], 'student')} ({seeds_of(*code['seeds'])}): with KD as the code weighs it, "
+        f"AT − KD is {points(code['difference'])} points ({points_between(code['interval'])}); with KD as the "
+        f"equation has it, {points(equation['difference'])} points ({points_between(equation['interval'])}). The "
+        f"equation's weight moves KD's error by {points(weight['difference'])} points "
+        f"({points_between(weight['interval'])}{'' if sure else ': not told apart from no change'})."
+    )
 
 # %% ../../nbs/paper/43_report.ipynb #0000003b
-def interval_words(rows:list[dict]) -> list[str]:
+def interval_words(rows: list[dict]) -> list[str]:
     "How many of the paper's figures lie within our intervals"
     same = [row for row in rows if row["same"] and row["seeds"]]
     judged = [row for row in same if row["inside"] is not None]
     lines = []
-    if judged: lines.append(f"The paper's figure lies within our 95 % interval in {sum(row['inside'] for row in judged)} of "
-                            f"{len(judged)} entries that were run with more than one seed.")
+    if judged:
+        lines.append(
+            f"The paper's figure lies within our 95 % interval in {sum(row['inside'] for row in judged)} of "
+            f"{len(judged)} entries that were run with more than one seed."
+        )
     if len(same) > len(judged):
-        lines.append(f"{len(same) - len(judged)} of {len(same)} entries that the paper has too were run with one seed: no interval.")
+        lines.append(
+            f"{len(same) - len(judged)} of {len(same)} entries that the paper has too were run with one seed: no interval."
+        )
     return lines
 
-def findings(results:list[dict]) -> list[str]:
+
+def findings(results: list[dict]) -> list[str]:
     "What the results of one setting show, in plain words with the size of the evidence"
     rows, base = table_rows(results), cheapened(results)
     lines = [pair_words(pair) for pair in (paired(rows, *names) for names in PAIRS) if pair]
-    if question := open_question(rows): lines.append(question_words(question))
+    if question := open_question(rows):
+        lines.append(question_words(question))
     for row in rank_agreement(rows, base):
-        how = "is undefined, for all are equal" if row["rho"] is None else f"is {row['rho']:.2f} (p = {row['p']:.2g})".replace("-", "−")
-        lines.append(f"Order of the blocks on {base}, {name_of(row['method'])}: Spearman's rank correlation with the paper's "
-                     f"{how}, over {row['blocks']} blocks.")
+        how = (
+            "is undefined, for all are equal"
+            if row["rho"] is None
+            else f"is {row['rho']:.2f} (p = {row['p']:.2g})".replace("-", "−")
+        )
+        lines.append(
+            f"Order of the blocks on {base}, {name_of(row['method'])}: Spearman's rank correlation with the paper's "
+            f"{how}, over {row['blocks']} blocks."
+        )
     gaps = sum(not row["seeds"] for row in rows)
-    return lines + interval_words(rows) + ([f"{gaps} of {len(rows)} entries of the table are not run yet."] if gaps else [])
+    return (
+        lines
+        + interval_words(rows)
+        + ([f"{gaps} of {len(rows)} entries of the table are not run yet."] if gaps else [])
+    )
 
 # %% ../../nbs/paper/43_report.ipynb #0000003f
 PANELS = dict(parameters="parameters", mult_adds="multiply-adds", latency_ms="ms for one image")
 
-def times(results:list[dict]) -> dict:
+
+def times(results: list[dict]) -> dict:
     "Milliseconds of a forward pass of one image, the median over the runs of a network: (network, block) -> ms"
     found = {}
     for r in results:
-        if r.get("latency_ms"): found.setdefault((r["network"], str(parse_block(r["block"]))), []).append(r["latency_ms"])
+        if r.get("latency_ms"):
+            found.setdefault((r["network"], str(parse_block(r["block"]))), []).append(r["latency_ms"])
     return {key: median(values) for key, values in found.items()}
 
-def measured_times(names, repeats:int=15) -> dict:
+
+def measured_times(names, repeats: int = 15) -> dict:
     "The same measured here and now, in turns on one thread: (network, block) -> ms"
     threads = torch.get_num_threads()
     networks = {key: network_called(*key) for key in dict.fromkeys(names)}
     torch.set_num_threads(1)
-    try: return {row["network"]: row["ms"] for row in side_by_side(networks, repeats=repeats)}
-    finally: torch.set_num_threads(threads)
+    try:
+        return {row["network"]: row["ms"] for row in side_by_side(networks, repeats=repeats)}
+    finally:
+        torch.set_num_threads(threads)
 
-def shown_method(rows:list[dict]) -> str|None:
+
+def shown_method(rows: list[dict]) -> str | None:
     "The method that most students have; of equals, AT before KD before scratch"
     count = {method: len(by_student(rows, method)) for method in ("at", "kd", "scratch", "kd-paper", "kd+at")}
     return max(count, key=count.get) if any(count.values()) else None
 
 # %% ../../nbs/paper/43_report.ipynb #00000040
-def our_points(rows:list[dict], method:str, ms:dict) -> list[dict]:
+def our_points(rows: list[dict], method: str, ms: dict) -> list[dict]:
     "Our networks as points: what they cost, `error`, `sd`, `family`"
-    return [dict(row, error=row["last"], latency_ms=ms.get((row["network"], row["block"])),
-                 family="teacher" if row["role"] == "teacher" else block_family(row["block"]))
-            for row in rows if row["seeds"] and (row["role"] == "teacher" or row["method"] == method)]
+    return [
+        dict(
+            row,
+            error=row["last"],
+            latency_ms=ms.get((row["network"], row["block"])),
+            family="teacher" if row["role"] == "teacher" else block_family(row["block"]),
+        )
+        for row in rows
+        if row["seeds"] and (row["role"] == "teacher" or row["method"] == method)
+    ]
 
-def given_points(results:list[dict], ms:dict) -> list[dict]:
+
+def given_points(results: list[dict], ms: dict) -> list[dict]:
     "Teachers that were trained elsewhere, as points; only Wide ResNets can be counted by their names"
-    return [dict(costs_of(*name, CLASSES[results[0]["dataset"]]), parameters=given["parameters"],
-                 error=given["test_error"], latency_ms=ms.get(name), family="teacher")
-            for given in given_teachers(results) for name in wide_resnet(given)]
+    return [
+        dict(
+            costs_of(*name, CLASSES[results[0]["dataset"]]),
+            parameters=given["parameters"],
+            error=given["test_error"],
+            latency_ms=ms.get(name),
+            family="teacher",
+        )
+        for given in given_teachers(results)
+        for name in wide_resnet(given)
+    ]
 
-def papers_points(dataset:str, method:str, ms:dict) -> list[dict]:
+
+def papers_points(dataset: str, method: str, ms: dict) -> list[dict]:
     "The networks of Table 2 as points; multiply-adds counted, times where somebody measured them"
-    return [dict(point, mult_adds=costs_of(*key, CLASSES[dataset])["mult_adds"], latency_ms=ms.get(key))
-            for key, point in zip(students(), entries(None, dataset, method))]
+    return [
+        dict(point, mult_adds=costs_of(*key, CLASSES[dataset])["mult_adds"], latency_ms=ms.get(key))
+        for key, point in zip(students(), entries(None, dataset, method))
+    ]
+
 
 def draw_points(axis, points, column, hollow):
     "Points of one panel, a marker and color a family; without a cost there is none"
     for number, name in enumerate(SHOWN):
         mine = [point for point in points if point["family"] == name and point[column]]
-        looks = dict(color=look(number)["color"], marker=look(number)["marker"], ls="none", ms=4.5 if hollow else 6)
-        if mine: axis.errorbar([p[column] for p in mine], [p["error"] for p in mine], yerr=[p.get("sd") or 0 for p in mine],
-                               mfc="white" if hollow else looks["color"], lw=1, zorder=2 if hollow else 3,
-                               label=f"{'paper' if hollow else 'ours'} {name}", **looks)
+        looks = dict(
+            color=look(number)["color"], marker=look(number)["marker"], ls="none", ms=4.5 if hollow else 6
+        )
+        if mine:
+            axis.errorbar(
+                [p[column] for p in mine],
+                [p["error"] for p in mine],
+                yerr=[p.get("sd") or 0 for p in mine],
+                mfc="white" if hollow else looks["color"],
+                lw=1,
+                zorder=2 if hollow else 3,
+                label=f"{'paper' if hollow else 'ours'} {name}",
+                **looks,
+            )
 
 # %% ../../nbs/paper/43_report.ipynb #00000041
-def draw_setting(axes, results:list[dict], ms:dict):
+def draw_setting(axes, results: list[dict], ms: dict):
     "The three panels of one setting"
     rows, first = table_rows(results), results[0]
     method = shown_method(rows) or "scratch"
-    ours, kind = our_points(rows, method, ms) + given_points(results, ms), method if method in ("scratch", "kd", "at") else None
+    ours, kind = (
+        our_points(rows, method, ms) + given_points(results, ms),
+        method if method in ("scratch", "kd", "at") else None,
+    )
     theirs = papers_points(first["dataset"], kind, ms) if first["real"] and kind else []
     for axis, (column, words) in zip(axes, PANELS.items()):
         draw_points(axis, theirs, column, True)
@@ -552,178 +835,280 @@ def draw_setting(axes, results:list[dict], ms:dict):
 # %% ../../nbs/paper/43_report.ipynb #00000042
 def legend_of(groups) -> list:
     "Families by marker and color; ours full, the paper's hollow"
-    marks = [Line2D([], [], color=look(n)["color"], marker=look(n)["marker"], ls="none", label=words)
-             for n, words in enumerate(SHOWN.values())]
-    full, hollow = (Line2D([], [], color="0.35", marker="o", ls="none", mfc=fill, label=words)
-                    for fill, words in (("0.35", "full: ours (bar: ± sd)"), ("white", "hollow: the paper's")))
+    marks = [
+        Line2D([], [], color=look(n)["color"], marker=look(n)["marker"], ls="none", label=words)
+        for n, words in enumerate(SHOWN.values())
+    ]
+    full, hollow = (
+        Line2D([], [], color="0.35", marker="o", ls="none", mfc=fill, label=words)
+        for fill, words in (("0.35", "full: ours (bar: ± sd)"), ("white", "hollow: the paper's"))
+    )
     return [*marks, full, *([hollow] if any(group[0]["real"] for group in groups) else [])]
+
 
 @style()
 def pareto_panels(
-    results:list[dict],   # of `read_results`
-    ms:dict=None,         # (network, block) -> milliseconds; None: what the results say
+    results: list[dict],  # of `read_results`
+    ms: dict = None,  # (network, block) -> milliseconds; None: what the results say
 ) -> Figure:
     "Error against parameters, multiply-adds and time: a line of three panels for each setting"
     groups, ms = settings(results), times(results) if ms is None else ms
     figure = Figure(figsize=(7, 2.75 * len(groups) + 0.9))
     axes = figure.subplots(len(groups), 3, sharey="row", squeeze=False)
-    for line, group in zip(axes, groups): draw_setting(line, group, ms)
+    for line, group in zip(axes, groups):
+        draw_setting(line, group, ms)
     figure.legend(handles=legend_of(groups), loc="outside lower center", ncols=4)
     return figure
 
 # %% ../../nbs/paper/43_report.ipynb #00000048
-def number(value, digits=2) -> str: return "–" if value is None else f"{value:.{digits}f}"
+def number(value, digits=2) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
 
-def with_spread(value, sd) -> str: return number(value) + (f" ± {sd:.2f}" if sd is not None else "")
 
-def shown(row:dict, real:bool=True) -> dict:
+def with_spread(value, sd) -> str:
+    return number(value) + (f" ± {sd:.2f}" if sd is not None else "")
+
+
+def shown(row: dict, real: bool = True) -> dict:
     "A row of the table as text; the paper's figure in brackets where it is not of the same entry"
     inside = {True: "yes", False: "no", None: "–"}[row["inside"]]
-    if row["same"] and row["seeds"] == 1: inside = "one seed"
+    if row["same"] and row["seeds"] == 1:
+        inside = "one seed"
     paper = number(row["paper"]) if row["same"] or row["paper"] is None else f"({number(row['paper'])})"
     ends = "–" if row["interval"] is None else "{:.2f} to {:.2f}".format(*row["interval"])
-    ours = {"network": row["network"], "block": row["block"], "parameters": f"{row['parameters']:,}",
-            "method": "teacher" if row["role"] == "teacher" else row["method"], "seeds": str(row["seeds"] or "–"),
-            "last epoch, %": with_spread(row["last"], row["sd"]), "best epoch, %": with_spread(row["best"], row["best_sd"]),
-            "95 % interval": ends}
-    theirs = {"paper, %": paper, "difference": "–" if row["difference"] is None else points(row["difference"]), "paper's within": inside}
+    ours = {
+        "network": row["network"],
+        "block": row["block"],
+        "parameters": f"{row['parameters']:,}",
+        "method": "teacher" if row["role"] == "teacher" else row["method"],
+        "seeds": str(row["seeds"] or "–"),
+        "last epoch, %": with_spread(row["last"], row["sd"]),
+        "best epoch, %": with_spread(row["best"], row["best_sd"]),
+        "95 % interval": ends,
+    }
+    theirs = {
+        "paper, %": paper,
+        "difference": "–" if row["difference"] is None else points(row["difference"]),
+        "paper's within": inside,
+    }
     return ours | theirs if real else ours
 
-def pair_row(pair:dict) -> dict:
+
+def pair_row(pair: dict) -> dict:
     "A comparison as text for a table"
     ends = "–" if pair["interval"] is None else " to ".join(map(points, pair["interval"]))
-    row = {"first": name_of(pair["first"]), "second": name_of(pair["second"]), "students": str(pair["students"]),
-            "wins, losses, ties": f"{pair['wins']}, {pair['losses']}, {pair['ties']}", "sign test p": f"{pair['p']:.2g}",
-            "mean difference": points(pair["difference"]) + ("" if pair["sd"] is None else f" (sd {pair['sd']:.2f})"),
-            "95 % interval": ends}
-    return row | ({"paper's wins": f"{pair['paper_wins']} of {pair['paper_students']}"} if pair["paper_students"] else {})
+    row = {
+        "first": name_of(pair["first"]),
+        "second": name_of(pair["second"]),
+        "students": str(pair["students"]),
+        "wins, losses, ties": f"{pair['wins']}, {pair['losses']}, {pair['ties']}",
+        "sign test p": f"{pair['p']:.2g}",
+        "mean difference": points(pair["difference"])
+        + ("" if pair["sd"] is None else f" (sd {pair['sd']:.2f})"),
+        "95 % interval": ends,
+    }
+    return row | (
+        {"paper's wins": f"{pair['paper_wins']} of {pair['paper_students']}"}
+        if pair["paper_students"]
+        else {}
+    )
 
 # %% ../../nbs/paper/43_report.ipynb #00000049
-def level(rows:list[dict]) -> list[dict]:
+def level(rows: list[dict]) -> list[dict]:
     "Rows with the same columns; a dash where one has nothing"
     names = list(dict.fromkeys(name for row in rows for name in row))
     return [{name: row.get(name, "–") for name in names} for row in rows]
 
-def machine_words(machine:dict) -> str:
+
+def machine_words(machine: dict) -> str:
     "A machine in words: its GPU or its processor, cores, threads"
-    if machine.get("gpu"): return str(machine["gpu"])
+    if machine.get("gpu"):
+        return str(machine["gpu"])
     counts = [plural(machine[key], key[:-1]) for key in ("cores", "threads") if is_a(machine.get(key), int)]
     return ", ".join([str(machine.get("processor", "an unnamed processor")), *counts])
 
-def origin(results:list[dict]) -> list[str]:
+
+def origin(results: list[dict]) -> list[str]:
     "Where results of one setting come from: data, recipe, convention, seeds, machines, versions"
     first, each = results[0], lambda what: "; ".join(sorted({what(r) for r in results}))
     by_method = {m: sorted({r["convention"] for r in results if r["method"] == m}) for m in METHODS}
-    conventions = "; ".join(f"{m}: {', '.join(found)}" for m, found in by_method.items() if found and m != "scratch")
+    conventions = "; ".join(
+        f"{m}: {', '.join(found)}" for m, found in by_method.items() if found and m != "scratch"
+    )
     differs = "; ".join(unlike(results)) or "nothing of the data, the networks and the recipe"
-    return [f"data: {first['data']}" + ("" if first["real"] else " (drawn: their errors can't stand beside the paper's)"),
-            f"epochs: {first['epochs']}", f"unlike the paper: {differs}",
-            f"loss convention: {conventions or 'no student was taught'}",
-            *(f"teacher: trained elsewhere; {given['network']}, test error {given['test_error']:.2f} % on the same test images "
-              f"({given['file']}, SHA-256 {given['sha256'][:12]}...)" for given in given_teachers(results)),
-            f"seeds: {', '.join(map(str, sorted({r['seed'] for r in results})))}; results: {len(results)}",
-            f"machine: {each(lambda r: machine_words(r['machine']))}",
-            f"versions: {each(lambda r: ', '.join(f'{k} {v}' for k, v in sorted(r['versions'].items())))}",
-            f"commit: {each(lambda r: str(r.get('commit') or 'unknown'))}",
-            f"training time in all: {sum(r['seconds'] for r in results if is_a(r.get('seconds'), float)) / 3600:.2f} hours"]
+    return [
+        f"data: {first['data']}"
+        + ("" if first["real"] else " (drawn: their errors can't stand beside the paper's)"),
+        f"epochs: {first['epochs']}",
+        f"unlike the paper: {differs}",
+        f"loss convention: {conventions or 'no student was taught'}",
+        *(
+            f"teacher: trained elsewhere; {given['network']}, test error {given['test_error']:.2f} % on the same test images "
+            f"({given['file']}, SHA-256 {given['sha256'][:12]}...)"
+            for given in given_teachers(results)
+        ),
+        f"seeds: {', '.join(map(str, sorted({r['seed'] for r in results})))}; results: {len(results)}",
+        f"machine: {each(lambda r: machine_words(r['machine']))}",
+        f"versions: {each(lambda r: ', '.join(f'{k} {v}' for k, v in sorted(r['versions'].items())))}",
+        f"commit: {each(lambda r: str(r.get('commit') or 'unknown'))}",
+        f"training time in all: {sum(r['seconds'] for r in results if is_a(r.get('seconds'), float)) / 3600:.2f} hours",
+    ]
 
 # %% ../../nbs/paper/43_report.ipynb #0000004a
 EXPLAINED = (
     "Errors are test errors in percent, mean ± standard deviation over seeds; the best epoch was chosen on the test set and is "
     "optimiztic. The interval is Student's, of the mean of the last epoch's error; with one seed there is none. A difference is "
-    "ours minus the paper's. In brackets: the same block on the paper's own teacher, for the order alone. A dash is a gap.")
+    "ours minus the paper's. In brackets: the same block on the paper's own teacher, for the order alone. A dash is a gap."
+)
 
-def setting_parts(results:list[dict]) -> list[tuple]:
+
+def setting_parts(results: list[dict]) -> list[tuple]:
     "The part of a report that one setting has"
     rows = table_rows(results)
     pairs = [pair for pair in (paired(rows, *names) for names in PAIRS) if pair]
-    parts = [("heading", f"{title(results)} ({results[0]['dataset']})"), ("list", origin(results)), ("heading", "Findings"),
-             ("list", findings(results) or ["No two methods, and no three blocks, can be compared yet."]),
-             ("heading", "Errors" + (" beside the paper's" if results[0]["real"] else "")), ("text", EXPLAINED),
-             ("table", [shown(row, results[0]["real"]) for row in rows])]
-    if pairs: parts += [("heading", "Methods against each other"), ("text",
-        "A difference is the first's error minus the second's, of means over seeds, student by student. The students share "
-        "images and teacher, so the interval over them is a rough guide."), ("table", level([pair_row(pair) for pair in pairs]))]
+    parts = [
+        ("heading", f"{title(results)} ({results[0]['dataset']})"),
+        ("list", origin(results)),
+        ("heading", "Findings"),
+        ("list", findings(results) or ["No two methods, and no three blocks, can be compared yet."]),
+        ("heading", "Errors" + (" beside the paper's" if results[0]["real"] else "")),
+        ("text", EXPLAINED),
+        ("table", [shown(row, results[0]["real"]) for row in rows]),
+    ]
+    if pairs:
+        parts += [
+            ("heading", "Methods against each other"),
+            (
+                "text",
+                "A difference is the first's error minus the second's, of means over seeds, student by student. The students share "
+                "images and teacher, so the interval over them is a rough guide.",
+            ),
+            ("table", level([pair_row(pair) for pair in pairs])),
+        ]
     strange = notes(results)
     return parts + ([("heading", "Worth a second look"), ("list", strange)] if strange else [])
 
-def parts_of(results:list[dict], refused:list[str], begun:list[str]) -> list[tuple]:
+
+def parts_of(results: list[dict], refused: list[str], begun: list[str]) -> list[tuple]:
     "The whole report as (kind, content)"
     parts = [("title", "Moonshine: our results beside the paper's"), ("image", "report.png")]
-    for group in settings(results): parts += setting_parts(group)
-    parts += [("heading", "Files that were not used"), ("list", refused or ["None: every file was whole and consistent."])]
-    if begun: parts += [("heading", "Begun and not finished"), ("list", begun)]
+    for group in settings(results):
+        parts += setting_parts(group)
+    parts += [
+        ("heading", "Files that were not used"),
+        ("list", refused or ["None: every file was whole and consistent."]),
+    ]
+    if begun:
+        parts += [("heading", "Begun and not finished"), ("list", begun)]
     return parts
 
 # %% ../../nbs/paper/43_report.ipynb #0000004b
 ALT = "Test error against parameters, multiply-adds and milliseconds, on logarithmic axes; ours full, the paper's hollow"
 
-def escaped(text:str) -> str:
+
+def escaped(text: str) -> str:
     "Text that means itself in Markdown"
     return re.sub(r"([\\`*_<>|#\[\]~])", r"\\\1", " ".join(text.split()))
 
+
 def markdown_table(rows):
     cells = [list(rows[0]), ["---"] * len(rows[0]), *[list(row.values()) for row in rows]]
-    return "\n".join("| " + " | ".join(cell if cell == "---" else escaped(cell) for cell in line) + " |" for line in cells)
+    return "\n".join(
+        "| " + " | ".join(cell if cell == "---" else escaped(cell) for cell in line) + " |" for line in cells
+    )
 
-def markdown(parts:list[tuple]) -> str:
+
+def markdown(parts: list[tuple]) -> str:
     "A report as Markdown; the image is the file beside it"
     write = dict(
-        title=lambda text: f"# {escaped(text)}", heading=lambda text: f"## {escaped(text)}", text=escaped,
-        image=lambda name: f"![{ALT}]({name})", table=markdown_table,
-        list=lambda lines: "\n".join(f"- {escaped(line)}" for line in lines))
+        title=lambda text: f"# {escaped(text)}",
+        heading=lambda text: f"## {escaped(text)}",
+        text=escaped,
+        image=lambda name: f"![{ALT}]({name})",
+        table=markdown_table,
+        list=lambda lines: "\n".join(f"- {escaped(line)}" for line in lines),
+    )
     return "\n\n".join(write[kind](content) for kind, content in parts) + "\n"
 
 # %% ../../nbs/paper/43_report.ipynb #0000004c
-CSS = ("body{font:16px/1.5 sans-serif;max-width:75em;margin:2em auto;padding:0 1em}img{max-width:100%}"
-       "table{border-collapse:collapse;display:block;overflow-x:auto}td,th{padding:.2em .6em;border-bottom:1px solid #999;text-align:left}"
-       "td{white-space:nowrap;font-variant-numeric:tabular-nums}")
+CSS = (
+    "body{font:16px/1.5 sans-serif;max-width:75em;margin:2em auto;padding:0 1em}img{max-width:100%}"
+    "table{border-collapse:collapse;display:block;overflow-x:auto}td,th{padding:.2em .6em;border-bottom:1px solid #999;text-align:left}"
+    "td{white-space:nowrap;font-variant-numeric:tabular-nums}"
+)
+
 
 def html_table(rows):
-    line = lambda tag, cells: "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-    return "<table>\n" + "\n".join([line("th", rows[0]), *(line("td", row.values()) for row in rows)]) + "\n</table>"
+    line = lambda tag, cells: (
+        "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+    )
+    return (
+        "<table>\n"
+        + "\n".join([line("th", rows[0]), *(line("td", row.values()) for row in rows)])
+        + "\n</table>"
+    )
+
 
 def web_page(
-    parts:list[tuple],
-    image:bytes,   # a PNG; the page holds it
+    parts: list[tuple],
+    image: bytes,  # a PNG; the page holds it
 ) -> str:
     "A report as one HTML file that needs nothing else"
     data, safe = base64.b64encode(image).decode(), html.escape
     write = dict(
-        title=lambda text: f"<h1>{safe(text)}</h1>", heading=lambda text: f"<h2>{safe(text)}</h2>",
-        text=lambda text: f"<p>{safe(text)}</p>", table=html_table,
+        title=lambda text: f"<h1>{safe(text)}</h1>",
+        heading=lambda text: f"<h2>{safe(text)}</h2>",
+        text=lambda text: f"<p>{safe(text)}</p>",
+        table=html_table,
         image=lambda name: f'<img alt="{ALT}" src="data:image/png;base64,{data}">',
-        list=lambda lines: "<ul>\n" + "\n".join(f"<li>{safe(line)}</li>" for line in lines) + "\n</ul>")
+        list=lambda lines: "<ul>\n" + "\n".join(f"<li>{safe(line)}</li>" for line in lines) + "\n</ul>",
+    )
     body = "\n".join(write[kind](content) for kind, content in parts)
-    return (f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{safe(parts[0][1])}</title>'
-            f'<style>{CSS}</style></head>\n<body>\n{body}\n</body>\n</html>\n')
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{safe(parts[0][1])}</title>'
+        f"<style>{CSS}</style></head>\n<body>\n{body}\n</body>\n</html>\n"
+    )
 
 # %% ../../nbs/paper/43_report.ipynb #0000004e
-def image_bytes(figure:Figure) -> bytes:
+def image_bytes(figure: Figure) -> bytes:
     "A figure as a PNG"
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=150)
     return buffer.getvalue()
 
-def timed_names(results:list[dict]) -> list:
+
+def timed_names(results: list[dict]) -> list:
     "Our networks and, beside real images, the paper's: (network, block)"
     ours = [(r["network"], str(parse_block(r["block"]))) for r in results]
     ours += [name for given in given_teachers(results) for name in wide_resnet(given)]
     return ours + (list(students()) if any(r["real"] for r in results) else [])
 
+
 def report(
-    folder:"str|Path",     # of the runs' folders
-    out:"str|Path"=None,   # where report.md, report.html and report.png go; None: into `folder`
-    measure:bool=False,    # time all networks here, the paper's too, instead of taking the results' times
-) -> dict:                 # `findings` (setting -> lines), `refused` (lines), `files`
+    folder: "str|Path",  # of the runs' folders
+    out: "str|Path" = None,  # where report.md, report.html and report.png go; None: into `folder`
+    measure: bool = False,  # time all networks here, the paper's too, instead of taking the results' times
+) -> dict:  # `findings` (setting -> lines), `refused` (lines), `files`
     "Judge the finished runs in a folder: write report.md, report.html and report.png"
     results, refused = read_results(folder)
     if not results:
-        why = f"none of {plural(len(refused), 'file')} can be used; the first: {refused[0]}" if refused else "it holds no result.json"
+        why = (
+            f"none of {plural(len(refused), 'file')} can be used; the first: {refused[0]}"
+            if refused
+            else "it holds no result.json"
+        )
         raise InputError(f"nothing to report in {folder}: {why}; run `moonshine reproduce` first")
     image = image_bytes(pareto_panels(results, measured_times(timed_names(results)) if measure else None))
     parts, target = parts_of(results, refused, unfinished(folder)), Path(out or folder)
-    content = {"report.png": image, "report.md": markdown(parts).encode(), "report.html": web_page(parts, image).encode()}
-    for name, data in content.items(): write_whole(target / name, lambda file: file.write(data))
-    return dict(findings={title(group): findings(group) for group in settings(results)}, refused=refused,
-                files=[target / name for name in content])
+    content = {
+        "report.png": image,
+        "report.md": markdown(parts).encode(),
+        "report.html": web_page(parts, image).encode(),
+    }
+    for name, data in content.items():
+        write_whole(target / name, lambda file: file.write(data))
+    return dict(
+        findings={title(group): findings(group) for group in settings(results)},
+        refused=refused,
+        files=[target / name for name in content],
+    )

@@ -14,7 +14,15 @@ __all__ = ['FIRST', 'CPU_BLOCKS', 'IMAGENET', 'TITLES', 'TABLE3_STUDENTS', 'PRES
            'erfnet_seconds', 'table4_plan', 'result_rows', 'run_all', 'reproduce', 'images_or_reason', 'carry_out']
 
 # %% ../../nbs/paper/41_reproduce.ipynb #00000002
-import hashlib, json, os, platform, re, shlex, subprocess, sys, time
+import hashlib
+import json
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+import time
 from collections import Counter
 from contextlib import contextmanager
 from copy import deepcopy
@@ -26,70 +34,118 @@ from pathlib import Path
 import torch
 
 from .. import __version__
-from ..training import checkpoints as checkpoint
-from ..training import loop as trainer
-from ..losses.attention import check_fit, student_loss
 from ..benchmarking import Stopwatch, machine
 from ..blocks.families import parse_block
 from ..costs.counting import latency, mult_adds, paper_parameters, parameters, text_table
 from ..data.datasets import RELEASED_NORMALIZATION, Data, cifar10, cifar100, folder, imagenet, shapes
-from ..models.segmentation import erfnet
 from ..errors import InputError, lookup
+from ..losses.attention import check_fit, student_loss
 from ..losses.terms import cross_entropy
-from .tables import students
 from ..models.resnet import ARCHITECTURES, TABLE3
-from ..training.loop import Recipe, check_recipe, optimizer_for, precision
+from ..models.segmentation import erfnet
 from ..models.wide_resnet import wrn
+from .tables import students
+from ..training import checkpoints as checkpoint
+from ..training import loop as trainer
+from ..training.loop import Recipe, check_recipe, optimizer_for, precision
 
 # %% ../../nbs/paper/41_reproduce.ipynb #00000005
 @dataclass(frozen=True)
 class Preset:
     "What is run of a table, and how"
-    datasets: tuple      # whose columns of the paper; the first is the default
-    source: str          # which images: shapes, cifar (its files, or image files in class folders), imagenet
-    teacher: tuple       # (network, block)
-    students: tuple      # of (network, block), in the order in which they are run
+
+    datasets: tuple  # whose columns of the paper; the first is the default
+    source: str  # which images: shapes, cifar (its files, or image files in class folders), imagenet
+    teacher: tuple  # (network, block)
+    students: tuple  # of (network, block), in the order in which they are run
     recipe: Recipe
     methods: tuple = ("scratch", "kd", "at")
-    seeds: int = 1       # how many of each, if nobody says otherwise
-    images: tuple = (50_000, 10_000)      # training and test images of the whole dataset
-    size: int = 32       # of a image, pixels a side
-    classes: int = 10    # of the default dataset
+    seeds: int = 1  # how many of each, if nobody says otherwise
+    images: tuple = (50_000, 10_000)  # training and test images of the whole dataset
+    size: int = 32  # of a image, pixels a side
+    classes: int = 10  # of the default dataset
 
-def shorter(recipe:Recipe, epochs:int) -> Recipe:
+
+def shorter(recipe: Recipe, epochs: int) -> Recipe:
     "A recipe over another number of epochs; the learning rate drops at the nearest epoch to the same fraction of the run"
-    nearest = lambda step: max(1, int(step * epochs / max(recipe.epochs, 1) + 0.5))      # never before the first epoch
+    nearest = lambda step: max(
+        1, int(step * epochs / max(recipe.epochs, 1) + 0.5)
+    )  # never before the first epoch
     return check_recipe(replace(recipe, epochs=epochs, epoch_step=tuple(map(nearest, recipe.epoch_step))))
 
 # %% ../../nbs/paper/41_reproduce.ipynb #00000006
-FIRST = (("WRN-40-2", "G(N/8)"), ("WRN-40-2", "BG(2,M/8)"), ("WRN-40-2", "G(N)"), ("WRN-40-2", "B(2)"), ("WRN-16-2", "S"),
-         ("WRN-40-2", "BG(2,2)"), ("WRN-40-2", "S-2x2"), ("WRN-16-1", "S"))     # what tells most comes first
+FIRST = (
+    ("WRN-40-2", "G(N/8)"),
+    ("WRN-40-2", "BG(2,M/8)"),
+    ("WRN-40-2", "G(N)"),
+    ("WRN-40-2", "B(2)"),
+    ("WRN-16-2", "S"),
+    ("WRN-40-2", "BG(2,2)"),
+    ("WRN-40-2", "S-2x2"),
+    ("WRN-16-1", "S"),
+)  # what tells most comes first
+
 
 def table2_students() -> tuple:
     "The 25 students of Table 2 as (network, block), in the order in which they are run"
     all = [key for key, row in students().items() if row["role"] == "student"]
     return FIRST + tuple(key for key in all if key not in FIRST)
 
+
 CPU_BLOCKS = ("S-2x2", "G(4)", "G(N/8)", "G(N)", "B(2)", "BG(2,2)", "BG(2,M/8)", "BG(2,M)")
 IMAGENET = Recipe(epochs=100, batch_size=256, lr_decay_ratio=0.1, epoch_step=(30, 60, 90), weight_decay=1e-4)
-TITLES = {name: ARCHITECTURES[build.__name__]["title"] for name, (build, _) in TABLE3.items()}   # "Res18": "ResNet-18"
+TITLES = {
+    name: ARCHITECTURES[build.__name__]["title"] for name, (build, _) in TABLE3.items()
+}  # "Res18": "ResNet-18"
 TABLE3_STUDENTS = tuple((TITLES[name], block) for name, (_, block) in TABLE3.items() if name != "Res34 T")
 
 # %% ../../nbs/paper/41_reproduce.ipynb #00000007
 PRESETS = {
     "table2": dict(
-        paper=Preset(("cifar10", "cifar100"), "cifar", ("WRN-40-2", "S"), table2_students(), Recipe(), seeds=3),
-        cpu=Preset(("cifar10", "cifar100"), "cifar", ("WRN-16-2", "S"),
-                   (("WRN-16-1", "S"), *(("WRN-16-2", block) for block in CPU_BLOCKS)), shorter(Recipe(), 8)),
-        smoke=Preset(("cifar10",), "shapes", ("WRN-10-1", "S"),
-                     (("WRN-10-0.5", "S"), ("WRN-10-1", "G(4)"), ("WRN-10-1", "BG(2,2)")),
-                     Recipe(epochs=3, batch_size=32, epoch_step=(2,)), seeds=2, images=(512, 200))),
+        paper=Preset(
+            ("cifar10", "cifar100"), "cifar", ("WRN-40-2", "S"), table2_students(), Recipe(), seeds=3
+        ),
+        cpu=Preset(
+            ("cifar10", "cifar100"),
+            "cifar",
+            ("WRN-16-2", "S"),
+            (("WRN-16-1", "S"), *(("WRN-16-2", block) for block in CPU_BLOCKS)),
+            shorter(Recipe(), 8),
+        ),
+        smoke=Preset(
+            ("cifar10",),
+            "shapes",
+            ("WRN-10-1", "S"),
+            (("WRN-10-0.5", "S"), ("WRN-10-1", "G(4)"), ("WRN-10-1", "BG(2,2)")),
+            Recipe(epochs=3, batch_size=32, epoch_step=(2,)),
+            seeds=2,
+            images=(512, 200),
+        ),
+    ),
     "table3": dict(
-        paper=Preset(("imagenet",), "imagenet", ("ResNet-34", "S"), TABLE3_STUDENTS, IMAGENET, ("scratch", "at"),
-                     images=(1_281_167, 50_000), size=224, classes=1000),
-        smoke=Preset(("imagenet",), "imagenet", ("ResNet-34", "S"), TABLE3_STUDENTS,
-                     shorter(replace(IMAGENET, batch_size=32), 1), ("scratch", "at"),
-                     images=(155, 38), size=64, classes=8)),
+        paper=Preset(
+            ("imagenet",),
+            "imagenet",
+            ("ResNet-34", "S"),
+            TABLE3_STUDENTS,
+            IMAGENET,
+            ("scratch", "at"),
+            images=(1_281_167, 50_000),
+            size=224,
+            classes=1000,
+        ),
+        smoke=Preset(
+            ("imagenet",),
+            "imagenet",
+            ("ResNet-34", "S"),
+            TABLE3_STUDENTS,
+            shorter(replace(IMAGENET, batch_size=32), 1),
+            ("scratch", "at"),
+            images=(155, 38),
+            size=64,
+            classes=8,
+        ),
+    ),
 }
 
 # %% ../../nbs/paper/41_reproduce.ipynb #0000000a
@@ -105,13 +161,15 @@ TEMPERATURE = 4.0
 # %% ../../nbs/paper/41_reproduce.ipynb #0000000b
 RESNETS = {ARCHITECTURES[build.__name__]["title"]: build for build, _ in TABLE3.values()}
 
+
 def build(
-    network:str,       # "WRN-16-2", or "ResNet-34"
-    block:str,         # as in the tables
-    classes:int=10,
+    network: str,  # "WRN-16-2", or "ResNet-34"
+    block: str,  # as in the tables
+    classes: int = 10,
 ):
     "A network of the tables with new weights"
-    if network in RESNETS: return RESNETS[network](block, classes)
+    if network in RESNETS:
+        return RESNETS[network](block, classes)
     if not (found := re.fullmatch(r"WRN-(\d+)-([\d.]+)", network)):
         raise InputError(f"{network!r} is no network of the tables; write WRN-16-2 or {', '.join(RESNETS)}")
     return wrn(int(found[1]), float(found[2]), block, classes)
@@ -119,20 +177,22 @@ def build(
 # %% ../../nbs/paper/41_reproduce.ipynb #0000000e
 SAFE = str.maketrans({"(": "_", ")": "", ",": "_", "/": "-", "[": "_", "]": "", " ": "_"})
 
+
 @dataclass(frozen=True)
 class Run:
     "One training of the plan"
+
     table: str
     preset: str
-    dataset: str           # whose column of the paper: cifar10, cifar100, imagenet
+    dataset: str  # whose column of the paper: cifar10, cifar100, imagenet
     network: str
     block: str
-    role: str              # teacher or student
-    method: str            # a key of METHODS; a teacher: scratch
+    role: str  # teacher or student
+    method: str  # a key of METHODS; a teacher: scratch
     seed: int
-    recipe: Recipe         # with this seed
-    teacher: str | None    # the name of the run that teaches it
-    given: str | None = None    # instead: a checkpoint, trained elsewhere, that teaches it
+    recipe: Recipe  # with this seed
+    teacher: str | None  # the name of the run that teaches it
+    given: str | None = None  # instead: a checkpoint, trained elsewhere, that teaches it
 
     @property
     def name(self) -> str:
@@ -141,23 +201,30 @@ class Run:
         return "-".join(parts).translate(SAFE)
 
 # %% ../../nbs/paper/41_reproduce.ipynb #00000010
-def row_name(network:str, block:str) -> str: return network if block == "S" else block
+def row_name(network: str, block: str) -> str:
+    return network if block == "S" else block
 
-def row_names(preset:Preset) -> dict:
+
+def row_names(preset: Preset) -> dict:
     "Every way to ask for a row: name -> (network, block)"
     known = {"teacher": preset.teacher}
     for network, block in preset.students:
         known[row_name(network, block)] = known[f"{network} {block}"] = (network, block)
-        if block == "S": known[network.removeprefix("WRN-")] = (network, block)
+        if block == "S":
+            known[network.removeprefix("WRN-")] = (network, block)
     return known
 
-def pick_rows(preset:Preset, rows:str|None) -> tuple:
+
+def pick_rows(preset: Preset, rows: str | None) -> tuple:
     "The rows that a text like 'G(N/8),16-1,teacher' asks for, in its order; None: all"
-    if rows is None: return (preset.teacher, *preset.students)
+    if rows is None:
+        return (preset.teacher, *preset.students)
     known, picked = row_names(preset), []
-    for name in map(str.strip, re.split(r",(?![^()]*\))", rows)):          # not at the comma of BG(2,2)
-        try: block = str(parse_block(name))                                 # a released name, such as DConvG8
-        except InputError: block = name
+    for name in map(str.strip, re.split(r",(?![^()]*\))", rows)):  # not at the comma of BG(2,2)
+        try:
+            block = str(parse_block(name))  # a released name, such as DConvG8
+        except InputError:
+            block = name
         picked.append(lookup(known, block if name not in known and block in known else name, "row"))
     return tuple(dict.fromkeys(picked))
 
@@ -165,39 +232,59 @@ def pick_rows(preset:Preset, rows:str|None) -> tuple:
 def one_of(known, wanted, what) -> list:
     "The names in a text like 'scratch,at', each of them known; or all that are given"
     names = wanted.split(",") if isinstance(wanted, str) else list(wanted)
-    for name in names: lookup(dict.fromkeys(known), name, what)
+    for name in names:
+        lookup(dict.fromkeys(known), name, what)
     return list(dict.fromkeys(names))
 
+
 def plan(
-    table:str="table2",       # a key of PRESETS
-    preset:str="cpu",         # a key of PRESETS[table]
-    dataset:str|None=None,    # whose column; None: the preset's first
-    rows:str|None=None,       # as for `pick_rows`; None: all
-    methods:str|None=None,    # as in "scratch,at"; None: the preset's
-    seeds:int|None=None,      # 0, 1, ...; None: the preset's number
-    own_teachers:bool=False,  # a teacher for each seed, instead of one for all
-    epochs:int|None=None,     # another number than the preset's
-    amp:str="none",           # none or bf16
-    teacher:str|None=None,    # a checkpoint that teaches all; None: the plan trains its teacher
-    compile:bool=False,       # as in a `Recipe`
+    table: str = "table2",  # a key of PRESETS
+    preset: str = "cpu",  # a key of PRESETS[table]
+    dataset: str | None = None,  # whose column; None: the preset's first
+    rows: str | None = None,  # as for `pick_rows`; None: all
+    methods: str | None = None,  # as in "scratch,at"; None: the preset's
+    seeds: int | None = None,  # 0, 1, ...; None: the preset's number
+    own_teachers: bool = False,  # a teacher for each seed, instead of one for all
+    epochs: int | None = None,  # another number than the preset's
+    amp: str = "none",  # none or bf16
+    teacher: str | None = None,  # a checkpoint that teaches all; None: the plan trains its teacher
+    compile: bool = False,  # as in a `Recipe`
 ) -> list[Run]:
     "The runs of a table in their order: teachers, then students, seed by seed"
     chosen = lookup(lookup(PRESETS, table, "table"), preset, "preset")
-    column = lookup({name: name for name in chosen.datasets}, dataset or chosen.datasets[0], "dataset of this preset")
+    column = lookup(
+        {name: name for name in chosen.datasets}, dataset or chosen.datasets[0], "dataset of this preset"
+    )
     methods, picked = one_of(METHODS, methods or chosen.methods, "method"), pick_rows(chosen, rows)
     count = chosen.seeds if seeds is None else seeds
-    if count < 1: raise InputError(f"seeds is {count}; it must be 1 or more")
-    recipe = check_recipe(replace(chosen.recipe if epochs is None else shorter(chosen.recipe, epochs), amp=amp, compile=compile))
+    if count < 1:
+        raise InputError(f"seeds is {count}; it must be 1 or more")
+    recipe = check_recipe(
+        replace(chosen.recipe if epochs is None else shorter(chosen.recipe, epochs), amp=amp, compile=compile)
+    )
     if teacher and (own_teachers or rows and chosen.teacher in picked):
-        raise InputError("--teacher is the teacher of all students: none is trained, so leave out --own_teachers and the row teacher")
+        raise InputError(
+            "--teacher is the teacher of all students: none is trained, so leave out --own_teachers and the row teacher"
+        )
     make = lambda row, role, method, seed, *guide: Run(
-        table, preset, column, *row, role, method, seed, replace(recipe, seed=seed), *(guide or (None,)))
-    teachers = [make(chosen.teacher, "teacher", "scratch", seed) for seed in range(count if own_teachers else 1)]
+        table, preset, column, *row, role, method, seed, replace(recipe, seed=seed), *(guide or (None,))
+    )
+    teachers = [
+        make(chosen.teacher, "teacher", "scratch", seed) for seed in range(count if own_teachers else 1)
+    ]
+
     def guide(method, seed):
-        if method == "scratch": return None, None
+        if method == "scratch":
+            return None, None
         return (None, str(teacher)) if teacher else (teachers[seed if own_teachers else 0].name, None)
-    pupils = [make(row, "student", method, seed, *guide(method, seed))
-              for seed in range(count) for row in picked if row != chosen.teacher for method in methods]
+
+    pupils = [
+        make(row, "student", method, seed, *guide(method, seed))
+        for seed in range(count)
+        for row in picked
+        if row != chosen.teacher
+        for method in methods
+    ]
     needed = chosen.teacher in picked or any(run.teacher for run in pupils)
     return (teachers if needed and not teacher else []) + pupils
 
@@ -206,233 +293,382 @@ def canonical(content) -> str:
     "JSON with sorted keys and no spaces: one text for one content"
     return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
-def digest(content) -> str: return hashlib.sha256(canonical(content).encode()).hexdigest()
+
+def digest(content) -> str:
+    return hashlib.sha256(canonical(content).encode()).hexdigest()
 
 # %% ../../nbs/paper/41_reproduce.ipynb #00000018
 CIFAR10_CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()
 
+
 @dataclass(frozen=True)
 class Material:
     "What is trained on"
-    data: object       # `Data` or `Stream`
-    words: str         # what it is, in its own words
-    real: bool         # False: drawn
-    fingerprint: str   # of the images, and of how they are normalized
 
-def material(data, title:str, real:bool=True) -> Material:
+    data: object  # `Data` or `Stream`
+    words: str  # what it is, in its own words
+    real: bool  # False: drawn
+    fingerprint: str  # of the images, and of how they are normalized
+
+
+def material(data, title: str, real: bool = True) -> Material:
     "Data with its words: the title, and how many images"
     words = f"{title}, {len(data.train):,} training and {len(data.test):,} test images"
     return Material(data, words, real, digest([data.fingerprint(), data.normalization()]))
 
-def image_files(root:Path, dataset:str) -> Material:
+
+def image_files(root: Path, dataset: str) -> Material:
     "CIFAR as image files in class folders, normalized as the released program does"
     data, right = folder(root), dict(cifar10=10, cifar100=100)[dataset]
     if len(data.classes) != right or dataset == "cifar10" and list(data.classes) != CIFAR10_CLASSES:
-        raise InputError(f"{root} has other classes than {dataset}; for images of your own: moonshine train folder")
-    kind = next(path.suffix for path in sorted((root / "train" / data.classes[0]).iterdir())).lower().lstrip(".")
+        raise InputError(
+            f"{root} has other classes than {dataset}; for images of your own: moonshine train folder"
+        )
+    kind = (
+        next(path.suffix for path in sorted((root / "train" / data.classes[0]).iterdir())).lower().lstrip(".")
+    )
     how = RELEASED_NORMALIZATION[dataset]
     data = replace(data, mean=tuple(how["mean"]), std=tuple(how["std"]))
-    return material(data, f"{dataset.upper().replace('CIFAR', 'CIFAR-')} ({dict(jpg='JPEG').get(kind, kind.upper())})")
+    return material(
+        data, f"{dataset.upper().replace('CIFAR', 'CIFAR-')} ({dict(jpg='JPEG').get(kind, kind.upper())})"
+    )
 
 # %% ../../nbs/paper/41_reproduce.ipynb #00000019
 def fewer(
-    images:Material,
-    count:int,    # training images to keep: of each class the first, equally many
+    images: Material,
+    count: int,  # training images to keep: of each class the first, equally many
 ) -> Material:
     "The same data with fewer training images, for a run that must be short; all of its test images stay"
     data, most = images.data, len(images.data.train)
-    if not isinstance(data, Data): raise InputError("--images is for images in memory, not for the stream of table3")
+    if not isinstance(data, Data):
+        raise InputError("--images is for images in memory, not for the stream of table3")
     each, rest = divmod(count, len(data.classes))
     if rest or not 0 < count <= most:
-        raise InputError(f"--images is {count}; it must be a multiple of {len(data.classes)}, the number of classes, up to {most:,}")
+        raise InputError(
+            f"--images is {count}; it must be a multiple of {len(data.classes)}, the number of classes, up to {most:,}"
+        )
     members = [(data.train.labels == label).nonzero().flatten()[:each] for label in range(len(data.classes))]
     data = replace(data, train=data.train.select(torch.cat(members).sort().values))
     return material(data, images.words.split(",")[0], images.real)
 
+
 def read_material(
-    preset:Preset,
-    dataset:str,
-    data_dir:str|None=None,   # CIFAR's files or image files in class folders; for imagenet the folder of train/, val/
-    workers:int=2,            # imagenet: processes that decode
+    preset: Preset,
+    dataset: str,
+    data_dir: str
+    | None = None,  # CIFAR's files or image files in class folders; for imagenet the folder of train/, val/
+    workers: int = 2,  # imagenet: processes that decode
 ) -> Material:
     "The images of a preset"
-    if preset.source == "shapes": return material(shapes(*preset.images), "drawn shapes", False)
+    if preset.source == "shapes":
+        return material(shapes(*preset.images), "drawn shapes", False)
     if preset.source == "imagenet":
-        if not data_dir: raise InputError("table3 needs --data_dir, the folder that holds train/ and val/")
+        if not data_dir:
+            raise InputError("table3 needs --data_dir, the folder that holds train/ and val/")
         data = imagenet(data_dir, preset.size, workers)
         return material(data, f"{data.name} ({preset.size} pixels)")
     root = Path(data_dir or "data").expanduser()
-    if (root / "train").is_dir(): return image_files(root, dataset)
-    return material(dict(cifar10=cifar10, cifar100=cifar100)[dataset](root), dataset.upper().replace("CIFAR", "CIFAR-"))
+    if (root / "train").is_dir():
+        return image_files(root, dataset)
+    return material(
+        dict(cifar10=cifar10, cifar100=cifar100)[dataset](root), dataset.upper().replace("CIFAR", "CIFAR-")
+    )
 
 # %% ../../nbs/paper/41_reproduce.ipynb #0000001c
-RECIPE_FIELDS = ("epochs", "batch_size", "learning_rate", "lr_decay_ratio", "epoch_step", "momentum", "weight_decay",
-                 "seed", "amp", "augment")      # those of the first version: they always count
+RECIPE_FIELDS = (
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "lr_decay_ratio",
+    "epoch_step",
+    "momentum",
+    "weight_decay",
+    "seed",
+    "amp",
+    "augment",
+)  # those of the first version: they always count
+
 
 @cache
-def file_digest(path:str) -> str:
+def file_digest(path: str) -> str:
     "SHA-256 of a file; a process reads it once"
-    try: return hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()
-    except OSError as error: raise InputError(f"--teacher {path}: {error.strerror}") from None
+    try:
+        return hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"--teacher {path}: {error.strerror}") from None
 
-def deciding(recipe:Recipe) -> dict:
+
+def deciding(recipe: Recipe) -> dict:
     "What of a recipe decides the result"
-    return {part.name: getattr(recipe, part.name) for part in fields(recipe)
-            if part.name in RECIPE_FIELDS or getattr(recipe, part.name) != part.default}
+    return {
+        part.name: getattr(recipe, part.name)
+        for part in fields(recipe)
+        if part.name in RECIPE_FIELDS or getattr(recipe, part.name) != part.default
+    }
+
 
 def fingerprint(
-    run:Run,
-    images:str,   # `Material.fingerprint`
-    runs:dict,      # name -> Run: the plan, with the run's teacher
+    run: Run,
+    images: str,  # `Material.fingerprint`
+    runs: dict,  # name -> Run: the plan, with the run's teacher
 ) -> str:
     "SHA-256 over all that decides the result of a run"
-    guide = fingerprint(runs[run.teacher], images, runs) if run.teacher else file_digest(run.given) if run.given else None
-    return digest(dict(
-        network=run.network, block=run.block, role=run.role, method=run.method, **METHODS[run.method],
-        temperature=TEMPERATURE, seed=run.seed, recipe=deciding(run.recipe), dataset=run.dataset, pictures=images,    # as the first version called them: its fingerprints stay valid
-        teacher=guide))
+    guide = (
+        fingerprint(runs[run.teacher], images, runs)
+        if run.teacher
+        else file_digest(run.given)
+        if run.given
+        else None
+    )
+    return digest(
+        dict(
+            network=run.network,
+            block=run.block,
+            role=run.role,
+            method=run.method,
+            **METHODS[run.method],
+            temperature=TEMPERATURE,
+            seed=run.seed,
+            recipe=deciding(run.recipe),
+            dataset=run.dataset,
+            pictures=images,  # as the first version called them: its fingerprints stay valid
+            teacher=guide,
+        )
+    )
 
 # %% ../../nbs/paper/41_reproduce.ipynb #0000001f
-def write_result(path:Path, content:dict):
+def write_result(path: Path, content: dict):
     "Seal a result and write it whole"
     text = json.dumps({**content, "checksum": digest(content)}, indent=1)
     checkpoint.write_whole(path, lambda file: file.write(text.encode() + b"\n"))
 
-def read_result(path:Path) -> dict:
+
+def read_result(path: Path) -> dict:
     "A result; `InputError` if it is not what was written"
-    try: content = json.loads(Path(path).read_bytes())
-    except ValueError: raise InputError(f"{path} is no whole JSON file (truncated?)") from None
-    if not isinstance(content, dict) or content.get("format") != 1: raise InputError(f"{path} is no result of a run")
+    try:
+        content = json.loads(Path(path).read_bytes())
+    except ValueError:
+        raise InputError(f"{path} is no whole JSON file (truncated?)") from None
+    if not isinstance(content, dict) or content.get("format") != 1:
+        raise InputError(f"{path} is no result of a run")
     seal = content.pop("checksum", None)
-    if seal != digest(content): raise InputError(f"{path} has changed since it was written: its checksum differs")
+    if seal != digest(content):
+        raise InputError(f"{path} has changed since it was written: its checksum differs")
     return checkpoint.upgraded(content)
 
 # %% ../../nbs/paper/41_reproduce.ipynb #00000022
-RESULT, BEGUN, NETWORK = "result.json", "run.json", "network"     # in the folder of a run; NETWORK.pt, .jsonl
+RESULT, BEGUN, NETWORK = "result.json", "run.json", "network"  # in the folder of a run; NETWORK.pt, .jsonl
 
-def standing(place:Path, mark:str) -> tuple:
+
+def standing(place: Path, mark: str) -> tuple:
     "How the run in folder `place` stands whose fingerprint should be `mark`: (a word, why)"
-    if not place.exists() or not any(place.iterdir()): return "missing", ""
+    if not place.exists() or not any(place.iterdir()):
+        return "missing", ""
     if (place / RESULT).exists():
-        try: found = read_result(place / RESULT)["fingerprint"]
-        except (InputError, KeyError) as error: return "broken", str(error)
+        try:
+            found = read_result(place / RESULT)["fingerprint"]
+        except (InputError, KeyError) as error:
+            return "broken", str(error)
         return ("finished", "") if found == mark else ("changed", "its result was made by another recipe")
-    try: found = json.loads((place / BEGUN).read_bytes())["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError): return "changed", f"it has no {BEGUN} that says what was begun"
+    try:
+        found = json.loads((place / BEGUN).read_bytes())["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "changed", f"it has no {BEGUN} that says what was begun"
     return ("started", "") if found == mark else ("changed", "it was begun with another recipe")
 
-def retire(place:Path) -> Path:
+
+def retire(place: Path) -> Path:
     "Move a run's folder aside, where nothing is ever overwritten; returns its new place"
-    with checkpoint.Lock(place / NETWORK): pass           # unless somebody trains in it
+    with checkpoint.Lock(place / NETWORK):
+        pass  # unless somebody trains in it
     number, old = 1, place.parent / "previous"
-    while (old / f"{place.name}.{number}").exists(): number += 1
+    while (old / f"{place.name}.{number}").exists():
+        number += 1
     try:
         old.mkdir(exist_ok=True)
         return place.rename(old / f"{place.name}.{number}")
-    except OSError as error: raise InputError(f"{place} can't be moved aside ({error.strerror})") from None
+    except OSError as error:
+        raise InputError(f"{place} can't be moved aside ({error.strerror})") from None
 
 # %% ../../nbs/paper/41_reproduce.ipynb #00000025
-def taught_by(run:Run, out:Path):
+def taught_by(run: Run, out: Path):
     "The trained network of a run's teacher, or None"
-    if run.given: return checkpoint.load(Path(run.given).expanduser())[0]
-    if not run.teacher: return None
+    if run.given:
+        return checkpoint.load(Path(run.given).expanduser())[0]
+    if not run.teacher:
+        return None
     path = out / run.teacher / f"{NETWORK}.pt"
     if not path.exists():
-        raise InputError(f"{path} is not there (a result alone can't teach); "
-                         f"copy it there, or move {out / run.teacher} away so that the teacher is trained again")
+        raise InputError(
+            f"{path} is not there (a result alone can't teach); "
+            f"copy it there, or move {out / run.teacher} away so that the teacher is trained again"
+        )
     return checkpoint.load(path)[0]
 
-def loss_of(run:Run, model, teacher, data):
+
+def loss_of(run: Run, model, teacher, data):
     "The loss of a run; teacher and student are tried on two images first"
     how = METHODS[run.method]
-    if teacher is None: return cross_entropy()
+    if teacher is None:
+        return cross_entropy()
     sizes = check_fit(model, teacher, next(iter(data.test_batches(2)))[0]) if how["beta"] else []
-    return student_loss(len(data.classes), len(sizes), how["alpha"], how["beta"], TEMPERATURE, how["convention"])
+    return student_loss(
+        len(data.classes), len(sizes), how["alpha"], how["beta"], TEMPERATURE, how["convention"]
+    )
+
 
 def given_teacher(
-    path:str,        # a checkpoint
-    out:Path,        # its errors are kept there, so that they are measured once
-    material:Material,
+    path: str,  # a checkpoint
+    out: Path,  # its errors are kept there, so that they are measured once
+    material: Material,
     device="cpu",
 ) -> dict:
     "What is to be known of a teacher that was trained elsewhere: file, SHA-256, network, errors on these test images"
     kept = out / "given" / f"{digest([file_digest(path), material.fingerprint])[:16]}.json"
-    try: return read_result(kept)
-    except (OSError, InputError): pass                       # not measured yet
+    try:
+        return read_result(kept)
+    except (OSError, InputError):
+        pass  # not measured yet
     model, right = checkpoint.load(Path(path).expanduser())[0].to(device).eval(), len(material.data.classes)
-    with torch.no_grad(): found = model(next(iter(material.data.test_batches(2, device)))[0]).shape[1]
-    if found != right: raise InputError(f"--teacher {path} tells {found} classes apart; these images have {right}")
-    with torch.no_grad(): measured = trainer.evaluate(model, material.data)
-    write_result(kept, dict(format=1, file=Path(path).name, sha256=file_digest(path), network=model.title,
-                            parameters=paper_parameters(model), **errors_of(measured)))
+    with torch.no_grad():
+        found = model(next(iter(material.data.test_batches(2, device)))[0]).shape[1]
+    if found != right:
+        raise InputError(f"--teacher {path} tells {found} classes apart; these images have {right}")
+    with torch.no_grad():
+        measured = trainer.evaluate(model, material.data)
+    write_result(
+        kept,
+        dict(
+            format=1,
+            file=Path(path).name,
+            sha256=file_digest(path),
+            network=model.title,
+            parameters=paper_parameters(model),
+            **errors_of(measured),
+        ),
+    )
     return read_result(kept)
+
 
 @contextmanager
 def one_thread():
     "Torch with one thread"
     count = torch.get_num_threads()
     torch.set_num_threads(1)
-    try: yield
-    finally: torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(count)
 
 # %% ../../nbs/paper/41_reproduce.ipynb #00000026
 def command() -> str:
     "The command line as it was typed, with ~ for the home folder; outside of the program, the call"
-    if Path(sys.argv[0]).parent.name != "moonshine" and Path(sys.argv[0]).name != "moonshine": return "moonshine.paper.runner"
+    if Path(sys.argv[0]).parent.name != "moonshine" and Path(sys.argv[0]).name != "moonshine":
+        return "moonshine.paper.runner"
     return shlex.join(["moonshine", *sys.argv[1:]]).replace(str(Path.home()), "~")
 
+
 def versions() -> dict:
-    return dict(moonshine=__version__, torch=str(torch.__version__), torchvision=metadata.version("torchvision"),
-                python=platform.python_version())
-
-def errors_of(row:dict) -> dict: return {name: row[name] for name in ("test_error", "test_top5_error", "test_loss")}
-
-def result_of(run:Run, mark:str, material:Material, model, history:list, words:str, given:dict|None=None) -> dict:
-    "What a finished run has to say, but for the checksum; `given`: of a teacher that was trained elsewhere"
-    shape, best = (3, getattr(material.data, "size", 32), getattr(material.data, "size", 32)), min(
-        history, key=lambda row: row["test_error"])
-    device = next(model.parameters()).device
-    with one_thread(): milliseconds = latency(deepcopy(model).cpu().eval(), shape)
-    kept = {name: getattr(run, name) for name in ("table", "preset", "dataset", "network", "block", "role", "method",
-                                                  "seed", "teacher")}
-    if given: kept |= dict(teacher=given["file"], given=given)
     return dict(
-        format=1, **kept, data=material.words, real=material.real, images=material.fingerprint,
-        **METHODS[run.method], temperature=TEMPERATURE, epochs=run.recipe.epochs, recipe=asdict(run.recipe),
-        fingerprint=mark, parameters=paper_parameters(model), trainable=parameters(model),
-        mult_adds=mult_adds(model, shape), latency_ms=round(milliseconds, 4), last=errors_of(history[-1]),
-        best=errors_of(best) | dict(epoch=best["epoch"]), history=history, versions=versions(), machine=machine(device),
-        commit=trainer.commit(), command=words, seconds=round(sum(row["seconds"] for row in history), 3))
+        moonshine=__version__,
+        torch=str(torch.__version__),
+        torchvision=metadata.version("torchvision"),
+        python=platform.python_version(),
+    )
+
+
+def errors_of(row: dict) -> dict:
+    return {name: row[name] for name in ("test_error", "test_top5_error", "test_loss")}
+
+
+def result_of(
+    run: Run, mark: str, material: Material, model, history: list, words: str, given: dict | None = None
+) -> dict:
+    "What a finished run has to say, but for the checksum; `given`: of a teacher that was trained elsewhere"
+    shape, best = (
+        (3, getattr(material.data, "size", 32), getattr(material.data, "size", 32)),
+        min(history, key=lambda row: row["test_error"]),
+    )
+    device = next(model.parameters()).device
+    with one_thread():
+        milliseconds = latency(deepcopy(model).cpu().eval(), shape)
+    kept = {
+        name: getattr(run, name)
+        for name in ("table", "preset", "dataset", "network", "block", "role", "method", "seed", "teacher")
+    }
+    if given:
+        kept |= dict(teacher=given["file"], given=given)
+    return dict(
+        format=1,
+        **kept,
+        data=material.words,
+        real=material.real,
+        images=material.fingerprint,
+        **METHODS[run.method],
+        temperature=TEMPERATURE,
+        epochs=run.recipe.epochs,
+        recipe=asdict(run.recipe),
+        fingerprint=mark,
+        parameters=paper_parameters(model),
+        trainable=parameters(model),
+        mult_adds=mult_adds(model, shape),
+        latency_ms=round(milliseconds, 4),
+        last=errors_of(history[-1]),
+        best=errors_of(best) | dict(epoch=best["epoch"]),
+        history=history,
+        versions=versions(),
+        machine=machine(device),
+        commit=trainer.commit(),
+        command=words,
+        seconds=round(sum(row["seconds"] for row in history), 3),
+    )
 
 # %% ../../nbs/paper/41_reproduce.ipynb #00000027
 def execute(
-    run:Run,
-    runs:dict,                 # name -> Run: the plan, with the run's teacher
-    out:"str|Path",            # the folder of the runs' folders
-    material:Material,
+    run: Run,
+    runs: dict,  # name -> Run: the plan, with the run's teacher
+    out: "str|Path",  # the folder of the runs' folders
+    material: Material,
     device="cpu",
-    stop=None,                 # a `SignalHandler`: what asks to save and stop
-    quiet:bool=False,          # no line an epoch
-    save_every:int=0,          # steps between two checkpoints; 0: about a minute
+    stop=None,  # a `SignalHandler`: what asks to save and stop
+    quiet: bool = False,  # no line an epoch
+    save_every: int = 0,  # steps between two checkpoints; 0: about a minute
     say=print,
-) -> dict|None:                # None: it was stopped
+) -> dict | None:  # None: it was stopped
     "Bring one run to its end, from wherever it stands, and return its result; a finished one is only read"
     out, place, mark = Path(out), Path(out, run.name), fingerprint(run, material.fingerprint, runs)
     state, why = standing(place, mark)
-    if state == "finished": return read_result(place / RESULT)
+    if state == "finished":
+        return read_result(place / RESULT)
     if state in ("changed", "broken"):
         say(f"{run.name}: {why}; moved to {retire(place)}, and made again")
     teacher, data = taught_by(run, out), material.data
     torch.manual_seed(run.seed)
     model = build(run.network, run.block, len(data.classes))
     loss = loss_of(run, model, teacher, data)
-    begun = dict(name=run.name, fingerprint=mark, recipe=asdict(run.recipe), command=command(), versions=versions())
-    if state != "started": checkpoint.write_whole(
-        place / BEGUN, lambda file: file.write(json.dumps(begun, indent=1).encode() + b"\n"))
+    begun = dict(
+        name=run.name, fingerprint=mark, recipe=asdict(run.recipe), command=command(), versions=versions()
+    )
+    if state != "started":
+        checkpoint.write_whole(
+            place / BEGUN, lambda file: file.write(json.dumps(begun, indent=1).encode() + b"\n")
+        )
     history = trainer.train(
-        model.to(device), data, loss, run.recipe, NETWORK, place, teacher and teacher.to(device), resume=True,
-        quiet=quiet, save_every=save_every, stop=stop, method=dict(METHODS[run.method], temperature=TEMPERATURE))
-    if len(history) < run.recipe.epochs: return None
+        model.to(device),
+        data,
+        loss,
+        run.recipe,
+        NETWORK,
+        place,
+        teacher and teacher.to(device),
+        resume=True,
+        quiet=quiet,
+        save_every=save_every,
+        stop=stop,
+        method=dict(METHODS[run.method], temperature=TEMPERATURE),
+    )
+    if len(history) < run.recipe.epochs:
+        return None
     given = given_teacher(run.given, out, material, device) if run.given else None
     write_result(place / RESULT, result_of(run, mark, material, model, history, command(), given))
     return read_result(place / RESULT)
@@ -440,33 +676,42 @@ def execute(
 # %% ../../nbs/paper/41_reproduce.ipynb #0000002f
 @cache
 def image_seconds(
-    network:str,
-    block:str,
-    classes:int,
-    size:int,            # of the images, pixels a side
-    recipe:Recipe,       # its batch and its precision
-    device:str="cpu",
-    training:bool=True,  # False: a forward pass, as the teacher's
+    network: str,
+    block: str,
+    classes: int,
+    size: int,  # of the images, pixels a side
+    recipe: Recipe,  # its batch and its precision
+    device: str = "cpu",
+    training: bool = True,  # False: a forward pass, as the teacher's
 ) -> float:
     "Measured seconds of a image in a training step, or in a forward pass; once a process"
     place, limit = torch.device(device), 0.5
     with torch.random.fork_rng(devices=[]):
         model = build(network, block, classes).to(place, memory_format=torch.channels_last).train(training)
         images = torch.randn(recipe.batch_size, 3, size, size).to(place, memory_format=torch.channels_last)
-    labels, optimizer = torch.zeros(len(images), dtype=torch.int64, device=place), optimizer_for(model, recipe)
+    labels, optimizer = (
+        torch.zeros(len(images), dtype=torch.int64, device=place),
+        optimizer_for(model, recipe),
+    )
+
     def once(count):
         watch = Stopwatch(place)
-        with torch.set_grad_enabled(training), precision(recipe, place): logits = model(images[:count]).float()
+        with torch.set_grad_enabled(training), precision(recipe, place):
+            logits = model(images[:count]).float()
         if training:
             torch.nn.functional.cross_entropy(logits, labels[:count]).backward()
             optimizer.step()
         return watch.stop()
+
     def measured(count):
         "The best of three or more, for a third of a second at least: another program may be in the way"
         times = []
-        while len(times) < 3 or len(times) < 20 and sum(times) < 0.3: times.append(once(count))
+        while len(times) < 3 or len(times) < 20 and sum(times) < 0.3:
+            times.append(once(count))
         return min(times) / count
-    if place.type == "cuda": return measured(len(images))
+
+    if place.type == "cuda":
+        return measured(len(images))
     few = min(4, len(images))
     each = measured(few)
     most = next((count for count in (len(images), len(images) // 8) if few < count < limit / each), few)
@@ -474,128 +719,184 @@ def image_seconds(
 
 # %% ../../nbs/paper/41_reproduce.ipynb #00000030
 def run_seconds(
-    run:Run,
-    preset:Preset,
-    images:tuple,       # training and test images
-    classes:int,
-    device:str="cpu",
+    run: Run,
+    preset: Preset,
+    images: tuple,  # training and test images
+    classes: int,
+    device: str = "cpu",
     measure=image_seconds,
 ) -> float:
     "Estimated seconds of a run: its training steps, its teacher's forward passes, its evaluations (a third of a step)"
     recipe = replace(run.recipe, seed=0)
     step = measure(run.network, run.block, classes, preset.size, recipe, device, True)
-    guide = measure(*preset.teacher, classes, preset.size, recipe, device, False) if run.teacher or run.given else 0.0
+    guide = (
+        measure(*preset.teacher, classes, preset.size, recipe, device, False)
+        if run.teacher or run.given
+        else 0.0
+    )
     return recipe.epochs * (images[0] * (step + guide) + images[1] * step / 3)
 
-def duration(seconds:float) -> str:
+
+def duration(seconds: float) -> str:
     "Seconds in the unit in which people plan"
     for unit, length, limit in (("seconds", 1, 100), ("minutes", 60, 6000), ("hours", 3600, 200 * 3600)):
-        if seconds < limit: return f"{seconds / length:.3g} {unit}"
+        if seconds < limit:
+            return f"{seconds / length:.3g} {unit}"
     return f"{seconds / 86400:,.0f} days"
 
 # %% ../../nbs/paper/41_reproduce.ipynb #00000033
-def parse_shard(text:str|None) -> tuple[int, int]:
+def parse_shard(text: str | None) -> tuple[int, int]:
     "'2/5' as (2, 5); None: (1, 1)"
     found = re.fullmatch(r"(\d+)/(\d+)", text or "1/1")
     if not found or not 1 <= int(found[1]) <= int(found[2]):
         raise InputError(f"--shard {text!r} is no share; write 1/4, 2/4, 3/4 or 4/4")
     return int(found[1]), int(found[2])
 
-def share(runs:list, number:int, count:int) -> list:
+
+def share(runs: list, number: int, count: int) -> list:
     "The runs of shard `number` of `count`; the teachers are the first one's"
     teachers, pupils = ([run for run in runs if run.role == role] for role in ("teacher", "student"))
-    return (teachers if number == 1 else []) + pupils[number - 1::count]
+    return (teachers if number == 1 else []) + pupils[number - 1 :: count]
 
-def check_teachers(mine:list, runs:dict, out:Path, material:Material):
+
+def check_teachers(mine: list, runs: dict, out: Path, material: Material):
     "The teachers of runs that this shard does not train itself must be finished"
     for name in dict.fromkeys(run.teacher for run in mine if run.teacher and runs[run.teacher] not in mine):
         state, _ = standing(out / name, fingerprint(runs[name], material.fingerprint, runs))
         if state != "finished":
-            raise InputError(f"the teacher {name} is not finished in {out} ({state}); "
-                             "shard 1 trains it, or this command with --rows teacher: wait for it, then start again")
+            raise InputError(
+                f"the teacher {name} is not finished in {out} ({state}); "
+                "shard 1 trains it, or this command with --rows teacher: wait for it, then start again"
+            )
 
 # %% ../../nbs/paper/41_reproduce.ipynb #00000036
-def flags_of(options:dict) -> list[str]:
+def flags_of(options: dict) -> list[str]:
     "Options as flags of the command line"
-    flags = [[f"--{name}"] if value is True else [f"--{name}", str(value)]
-             for name, value in options.items() if value not in (None, False)]
+    flags = [
+        [f"--{name}"] if value is True else [f"--{name}", str(value)]
+        for name, value in options.items()
+        if value not in (None, False)
+    ]
     return [word for flag in flags for word in flag]
 
+
 def in_parallel(
-    table:str,
-    options:dict,        # of the command line, as names and values
-    number:int,          # this shard is `number` of `count`, and is split further
-    count:int,
-    parallel:int,
-    stop=None,           # a `SignalHandler`
-) -> bool:               # whether all came to their ends
+    table: str,
+    options: dict,  # of the command line, as names and values
+    number: int,  # this shard is `number` of `count`, and is split further
+    count: int,
+    parallel: int,
+    stop=None,  # a `SignalHandler`
+) -> bool:  # whether all came to their ends
     "Run the students of a shard in several processes at once"
     threads = max(1, int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1) // parallel)
     here = str(Path(checkpoint.__file__).parent.parent)
     path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
     children = []
     for part in range(parallel):
-        own = flags_of({**options, "shard": f"{number + part * count}/{count * parallel}", "quiet": True, "no_plan": True})
-        children.append(subprocess.Popen(
-            [sys.executable, "-m", "moonshine", "reproduce", table, *own], start_new_session=True,
-            env={**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": path}))
+        own = flags_of(
+            {
+                **options,
+                "shard": f"{number + part * count}/{count * parallel}",
+                "quiet": True,
+                "no_plan": True,
+            }
+        )
+        children.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "moonshine", "reproduce", table, *own],
+                start_new_session=True,
+                env={**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": path},
+            )
+        )
     return wait_for(children, stop)
 
-def wait_for(children:list, stop=None) -> bool:
+
+def wait_for(children: list, stop=None) -> bool:
     "Wait for processes; a signal is passed on once"
     passed = False
     while any(child.poll() is None for child in children):
         if stop and stop.signal and not passed:
-            for child in children: child.poll() is None and child.terminate()
+            for child in children:
+                child.poll() is None and child.terminate()
             passed = True
         time.sleep(0.1)
     wrong = [child.returncode for child in children if child.returncode]
-    if wrong: raise InputError(f"{len(wrong)} of {len(children)} processes failed, see above; what is finished stays")
+    if wrong:
+        raise InputError(
+            f"{len(wrong)} of {len(children)} processes failed, see above; what is finished stays"
+        )
     return not passed
 
 # %% ../../nbs/paper/41_reproduce.ipynb #00000039
-def states(runs:list, out:Path, material:Material|None) -> dict:
+def states(runs: list, out: Path, material: Material | None) -> dict:
     "How each run stands: name -> word; `unknown` without images"
     known = {run.name: run for run in runs}
-    if material is None: return dict.fromkeys(known, "unknown")
-    return {name: standing(out / name, fingerprint(run, material.fingerprint, known))[0] for name, run in known.items()}
+    if material is None:
+        return dict.fromkeys(known, "unknown")
+    return {
+        name: standing(out / name, fingerprint(run, material.fingerprint, known))[0]
+        for name, run in known.items()
+    }
 
-def recipe_words(recipe:Recipe) -> str:
+
+def recipe_words(recipe: Recipe) -> str:
     "A recipe in one line"
     steps = ", ".join(map(str, recipe.epoch_step))
-    return (f"{recipe.epochs} epochs, batches of {recipe.batch_size}, learning rate {recipe.learning_rate:g}, times "
-            f"{recipe.lr_decay_ratio:g} at epochs {steps}, momentum {recipe.momentum:g}, "
-            f"weight decay {recipe.weight_decay:g}, {dict(none='float32').get(recipe.amp, recipe.amp)}")
+    return (
+        f"{recipe.epochs} epochs, batches of {recipe.batch_size}, learning rate {recipe.learning_rate:g}, times "
+        f"{recipe.lr_decay_ratio:g} at epochs {steps}, momentum {recipe.momentum:g}, "
+        f"weight decay {recipe.weight_decay:g}, {dict(none='float32').get(recipe.amp, recipe.amp)}"
+    )
 
-def given_words(given:dict) -> str:
+
+def given_words(given: dict) -> str:
     "A teacher that was trained elsewhere, in one line"
-    return (f"teacher, trained elsewhere: {given['network']}, test error {given['test_error']:.2f} % on these images "
-            f"({given['file']}, SHA-256 {given['sha256'][:12]}...)")
+    return (
+        f"teacher, trained elsewhere: {given['network']}, test error {given['test_error']:.2f} % on these images "
+        f"({given['file']}, SHA-256 {given['sha256'][:12]}...)"
+    )
 
-def plan_rows(runs:list, state:dict, seconds:dict, classes:int) -> list[dict]:
+
+def plan_rows(runs: list, state: dict, seconds: dict, classes: int) -> list[dict]:
     "The plan as a table: a row for each network with its runs"
     groups = {}
-    for run in runs: groups.setdefault((run.role, run.network, run.block), []).append(run)
-    return [dict(role=role, network=network, block=block, parameters=paper_parameters(build(network, block, classes)),
-                 methods=",".join(dict.fromkeys(run.method for run in group)), runs=len(group),
-                 finished=sum(state[run.name] == "finished" for run in group),
-                 time=duration(sum(seconds.get(run.name, 0) for run in group)))      # of those that are to be run
-            for (role, network, block), group in groups.items()]
+    for run in runs:
+        groups.setdefault((run.role, run.network, run.block), []).append(run)
+    return [
+        dict(
+            role=role,
+            network=network,
+            block=block,
+            parameters=paper_parameters(build(network, block, classes)),
+            methods=",".join(dict.fromkeys(run.method for run in group)),
+            runs=len(group),
+            finished=sum(state[run.name] == "finished" for run in group),
+            time=duration(sum(seconds.get(run.name, 0) for run in group)),
+        )  # of those that are to be run
+        for (role, network, block), group in groups.items()
+    ]
 
 # %% ../../nbs/paper/41_reproduce.ipynb #0000003a
-def disk_bytes(runs:list, classes:int) -> int:
+def disk_bytes(runs: list, classes: int) -> int:
     "What the checkpoints of all runs take: weights and momentum, the last one and the one before it"
     return sum(2 * 8 * parameters(build(run.network, run.block, classes)) for run in runs)
 
-STANDINGS = dict(missing="not begun", started="begun (go on)", changed="made by another recipe (moved aside, made again)",
-                 broken="not whole (moved aside, made again)")
+
+STANDINGS = dict(
+    missing="not begun",
+    started="begun (go on)",
+    changed="made by another recipe (moved aside, made again)",
+    broken="not whole (moved aside, made again)",
+)
+
 
 def plan_text(
-    runs:list,                     # not empty
-    out:Path,
-    material:Material|None,        # None: the images are not there
-    device:str="cpu",
-    mine:list|None=None,           # the runs of this shard; None: all
+    runs: list,  # not empty
+    out: Path,
+    material: Material | None,  # None: the images are not there
+    device: str = "cpu",
+    mine: list | None = None,  # the runs of this shard; None: all
     measure=image_seconds,
 ) -> str:
     "The plan in words: images, recipe, table, time, disk"
@@ -609,149 +910,261 @@ def plan_text(
     found = "of these " + ", ".join(f"{counts[word]} {STANDINGS[word]}" for word in STANDINGS if counts[word])
     teachers, taught = [run for run in runs if run.role == "teacher"], any(run.teacher for run in runs)
     given = next((run.given for run in runs if run.given), None)
-    who = (given_words(given_teacher(given, out, material, device)) if given and material
-           else "" if not taught else "one teacher for all students, as in the paper" if len(teachers) == 1
-           else "each seed has a teacher of its own")
-    return "\n".join(filter(None, [
-        f"{runs[0].table}, preset {runs[0].preset}: {material.words if material else 'no images yet'}",
-        f"recipe: {recipe_words(runs[0].recipe)}", who, text_table(plan_rows(runs, state, seconds, classes)),
-        f"{len(runs)} runs in {out}; {len(left)} are to be run{' by this shard' if mine not in (None, runs) else ''}, "
-        f"about {duration(sum(seconds.values()))} on this machine's {device}, from measured steps; "
-        f"checkpoints {disk_bytes(runs, classes) / 2**20:,.0f} MiB",
-        found if set(counts) - {"missing", "unknown"} else ""]))
+    who = (
+        given_words(given_teacher(given, out, material, device))
+        if given and material
+        else ""
+        if not taught
+        else "one teacher for all students, as in the paper"
+        if len(teachers) == 1
+        else "each seed has a teacher of its own"
+    )
+    return "\n".join(
+        filter(
+            None,
+            [
+                f"{runs[0].table}, preset {runs[0].preset}: {material.words if material else 'no images yet'}",
+                f"recipe: {recipe_words(runs[0].recipe)}",
+                who,
+                text_table(plan_rows(runs, state, seconds, classes)),
+                f"{len(runs)} runs in {out}; {len(left)} are to be run{' by this shard' if mine not in (None, runs) else ''}, "
+                f"about {duration(sum(seconds.values()))} on this machine's {device}, from measured steps; "
+                f"checkpoints {disk_bytes(runs, classes) / 2**20:,.0f} MiB",
+                found if set(counts) - {"missing", "unknown"} else "",
+            ],
+        )
+    )
 
 # %% ../../nbs/paper/41_reproduce.ipynb #0000003d
-def train_command(run:Run, data_dir:str) -> str:
+def train_command(run: Run, data_dir: str) -> str:
     "The `moonshine train` that does the same as a run of Table 3"
     names = {build.__name__: title for title, build in RESNETS.items()}
     network = next(name for name, title in names.items() if title == run.network)
-    own = ["teacher"] if run.role == "teacher" else ["student", "--alpha", "0", "--beta", f"{METHODS[run.method]['beta']:g}"]
+    own = (
+        ["teacher"]
+        if run.role == "teacher"
+        else ["student", "--alpha", "0", "--beta", f"{METHODS[run.method]['beta']:g}"]
+    )
     place = ["-t", run.teacher] if run.teacher else []
     name = ["-t" if run.role == "teacher" else "-s", run.name]
-    return shlex.join(["moonshine", "train", "imagenet", *own, "--network", network, "--conv", run.block, *place, *name,
-                       "--data_dir", data_dir, "--seed", str(run.seed), "--amp", run.recipe.amp])
+    return shlex.join(
+        [
+            "moonshine",
+            "train",
+            "imagenet",
+            *own,
+            "--network",
+            network,
+            "--conv",
+            run.block,
+            *place,
+            *name,
+            "--data_dir",
+            data_dir,
+            "--seed",
+            str(run.seed),
+            "--amp",
+            run.recipe.amp,
+        ]
+    )
 
-def table3_needs(runs:list, data_dir:str|None) -> str:
+
+def table3_needs(runs: list, data_dir: str | None) -> str:
     "What a full run of Table 3 needs besides time"
-    lines = ["the commands, one a run (moonshine reproduce table3 --data_dir FOLDER does all of them):",
-             *(f"  {train_command(run, data_dir or 'IMAGENET')}" for run in runs),
-             "disk: 140 GB of images, read once an epoch by --workers processes",
-             "GPUs: one is enough, with memory for a batch of 256 at 224 pixels (the paper shared it among four); the students",
-             "are independent once the teacher is trained: --shard i/n puts them on n machines"]
+    lines = [
+        "the commands, one a run (moonshine reproduce table3 --data_dir FOLDER does all of them):",
+        *(f"  {train_command(run, data_dir or 'IMAGENET')}" for run in runs),
+        "disk: 140 GB of images, read once an epoch by --workers processes",
+        "GPUs: one is enough, with memory for a batch of 256 at 224 pixels (the paper shared it among four); the students",
+        "are independent once the teacher is trained: --shard i/n puts them on n machines",
+    ]
     return "\n".join(lines)
 
 # %% ../../nbs/paper/41_reproduce.ipynb #0000003f
-TABLE4 = dict(images=2975, height=512, width=1024, epochs=300)   # Cityscapes; encoder and decoder, 150 epochs each
+TABLE4 = dict(
+    images=2975, height=512, width=1024, epochs=300
+)  # Cityscapes; encoder and decoder, 150 epochs each
 
-def erfnet_seconds(block:str, training:bool, height:int=64, width:int=128) -> float:
+
+def erfnet_seconds(block: str, training: bool, height: int = 64, width: int = 128) -> float:
     "Measured seconds of a image of Table 4 on the CPU, scaled up from a small one: all is convolution"
     model, x = erfnet(block).train(training), torch.randn(1, 3, height, width)
+
     def once():
         watch = Stopwatch()
-        with torch.set_grad_enabled(training): logits = model(x)
-        if training: logits.square().mean().backward()
+        with torch.set_grad_enabled(training):
+            logits = model(x)
+        if training:
+            logits.square().mean().backward()
         return watch.stop()
+
     return min(once() for _ in range(3)) * TABLE4["height"] * TABLE4["width"] / (height * width)
+
 
 def table4_plan() -> str:
     "Networks, recipe and needs of Table 4"
     step = {block: erfnet_seconds(block, True) for block in ("S", "G(N)")}
     guide, steps = erfnet_seconds("S", False), TABLE4["images"] * TABLE4["epochs"]
-    rows = [("ERFNet", "S", "scratch", step["S"]), ("ERFNet-G(N)", "G(N)", "scratch", step["G(N)"]),
-            ("ERFNet-G(N)", "G(N)", "at", step["G(N)"] + guide)]
-    table = text_table([dict(network=name, block=block, method=method, parameters=paper_parameters(erfnet(block)),
-                             time=duration(steps * seconds)) for name, block, method, seconds in rows])
-    return (f"table4: Cityscapes, {TABLE4['images']:,} training images at {TABLE4['height']}×{TABLE4['width']}\n"
-            "recipe: ERFNet's own, first the encoder and then the decoder, 150 epochs each; attention transfer on\n"
-            f"layers 7, 12 and 16 (β 1000), with the decoder also on 19 and 22 (β 600)\n{table}\n"
-            "times: on this machine's CPU, from steps on small images, scaled by their area\n"
-            "disk: about 12 GB of images and labels, to be had from Cityscapes for those who register; GPUs: one\n"
-            "not run by this command: the training loop for pixels is in the lesson nbs/tutorials/segmentation.ipynb, and\n"
-            "nbs/results/make_segmentation.py runs it at a small size on drawn shapes")
+    rows = [
+        ("ERFNet", "S", "scratch", step["S"]),
+        ("ERFNet-G(N)", "G(N)", "scratch", step["G(N)"]),
+        ("ERFNet-G(N)", "G(N)", "at", step["G(N)"] + guide),
+    ]
+    table = text_table(
+        [
+            dict(
+                network=name,
+                block=block,
+                method=method,
+                parameters=paper_parameters(erfnet(block)),
+                time=duration(steps * seconds),
+            )
+            for name, block, method, seconds in rows
+        ]
+    )
+    return (
+        f"table4: Cityscapes, {TABLE4['images']:,} training images at {TABLE4['height']}×{TABLE4['width']}\n"
+        "recipe: ERFNet's own, first the encoder and then the decoder, 150 epochs each; attention transfer on\n"
+        f"layers 7, 12 and 16 (β 1000), with the decoder also on 19 and 22 (β 600)\n{table}\n"
+        "times: on this machine's CPU, from steps on small images, scaled by their area\n"
+        "disk: about 12 GB of images and labels, to be had from Cityscapes for those who register; GPUs: one\n"
+        "not run by this command: the training loop for pixels is in the lesson nbs/tutorials/segmentation.ipynb, and\n"
+        "nbs/results/make_segmentation.py runs it at a small size on drawn shapes"
+    )
 
 # %% ../../nbs/paper/41_reproduce.ipynb #00000042
-def result_rows(runs:list, out:Path, material:Material) -> list[dict]:
+def result_rows(runs: list, out: Path, material: Material) -> list[dict]:
     "What is finished of a plan: a row a network and method, the errors of its seeds (last epoch)"
     known, groups = {run.name: run for run in runs}, {}
     for name, state in states(runs, out, material).items():
-        if state == "finished": groups.setdefault((known[name].network, known[name].block, known[name].role,
-                                                   known[name].method), []).append(read_result(out / name / RESULT))
-    return [dict(role=role, network=network, block=block, method=method, seeds=len(found),
-                 test_errors=", ".join(f"{result['last']['test_error']:.2f}" for result in found))
-            for (network, block, role, method), found in groups.items()]
+        if state == "finished":
+            groups.setdefault(
+                (known[name].network, known[name].block, known[name].role, known[name].method), []
+            ).append(read_result(out / name / RESULT))
+    return [
+        dict(
+            role=role,
+            network=network,
+            block=block,
+            method=method,
+            seeds=len(found),
+            test_errors=", ".join(f"{result['last']['test_error']:.2f}" for result in found),
+        )
+        for (network, block, role, method), found in groups.items()
+    ]
 
-def run_all(mine:list, runs:dict, out:Path, material:Material, device, stop, quiet, save_every, say=print) -> bool:
+
+def run_all(
+    mine: list, runs: dict, out: Path, material: Material, device, stop, quiet, save_every, say=print
+) -> bool:
     "The runs one after the other; False: stopped"
     for at, run in enumerate(mine, 1):
-        if stop and stop.signal: return False
-        if standing(out / run.name, fingerprint(run, material.fingerprint, runs))[0] == "finished": continue
+        if stop and stop.signal:
+            return False
+        if standing(out / run.name, fingerprint(run, material.fingerprint, runs))[0] == "finished":
+            continue
         say(f"[{at}/{len(mine)}] {run.name}")
         result = execute(run, runs, out, material, device, stop, quiet, save_every, say)
-        if result is None: return False
+        if result is None:
+            return False
         error, seconds = result["last"]["test_error"], result["seconds"]
         say(f"[{at}/{len(mine)}] {run.name}: test error {error:.2f} %, {seconds:.1f} seconds")
     return True
 
 # %% ../../nbs/paper/41_reproduce.ipynb #00000043
 def reproduce(
-    table:str="table2",       # table2, table3 or table4
-    preset:str="paper",       # paper, cpu, smoke
-    dataset:str|None=None,    # these as for `plan`
-    rows:str|None=None,
-    methods:str|None=None,
-    seeds:int|None=None,
-    own_teachers:bool=False,
-    epochs:int|None=None,
-    data_dir:str|None=None,   # as for `read_material`
-    out:str="reproduction",   # the folder of the runs' folders
-    shard:str|None=None,      # "i/n"
-    parallel:int=1,           # processes at once
-    dry_run:bool=False,       # print the plan and stop
-    device:str="auto",
-    amp:str="none",           # none, bf16, or auto
-    teacher:str|None=None,    # a checkpoint, instead of training the teacher
-    images:int|None=None,   # so many training images, instead of all
-    compile:bool=False,       # torch.compile the training step
-    workers:int=2,            # table 3: processes that decode
-    save_every:int=0,         # steps between two checkpoints; 0: about a minute
-    quiet:bool=False,         # a line a run, not a line an epoch
-    no_plan:bool=False,       # don't print it
-    stop=None,                # a `SignalHandler`
-) -> bool:                    # False: it was stopped
+    table: str = "table2",  # table2, table3 or table4
+    preset: str = "paper",  # paper, cpu, smoke
+    dataset: str | None = None,  # these as for `plan`
+    rows: str | None = None,
+    methods: str | None = None,
+    seeds: int | None = None,
+    own_teachers: bool = False,
+    epochs: int | None = None,
+    data_dir: str | None = None,  # as for `read_material`
+    out: str = "reproduction",  # the folder of the runs' folders
+    shard: str | None = None,  # "i/n"
+    parallel: int = 1,  # processes at once
+    dry_run: bool = False,  # print the plan and stop
+    device: str = "auto",
+    amp: str = "none",  # none, bf16, or auto
+    teacher: str | None = None,  # a checkpoint, instead of training the teacher
+    images: int | None = None,  # so many training images, instead of all
+    compile: bool = False,  # torch.compile the training step
+    workers: int = 2,  # table 3: processes that decode
+    save_every: int = 0,  # steps between two checkpoints; 0: about a minute
+    quiet: bool = False,  # a line a run, not a line an epoch
+    no_plan: bool = False,  # don't print it
+    stop=None,  # a `SignalHandler`
+) -> bool:  # False: it was stopped
     "Plan the runs of a table, say how long they take, run what is missing"
-    options = {name: value for name, value in locals().items()
-               if name not in ("table", "shard", "parallel", "dry_run", "quiet", "no_plan", "stop")}
-    if table == "table4": print(table4_plan()); return True
+    options = {
+        name: value
+        for name, value in locals().items()
+        if name not in ("table", "shard", "parallel", "dry_run", "quiet", "no_plan", "stop")
+    }
+    if table == "table4":
+        print(table4_plan())
+        return True
     place, (number, count), out = trainer.pick_device(device), parse_shard(shard), Path(out).expanduser()
-    if parallel < 1: raise InputError(f"--parallel is {parallel}; it must be 1 or more")
+    if parallel < 1:
+        raise InputError(f"--parallel is {parallel}; it must be 1 or more")
     amp = "bf16" if trainer.uses_bf16(check_recipe(Recipe(amp=amp)), place) else "none"
     runs = plan(table, preset, dataset, rows, methods, seeds, own_teachers, epochs, amp, teacher, compile)
     material, why = images_or_reason(PRESETS[table][preset], runs, data_dir, workers)
-    if material and images is not None: material = fewer(material, images)
-    if material and teacher: given_teacher(teacher, out, material, place)          # wrong, it is told before anything is run
+    if material and images is not None:
+        material = fewer(material, images)
+    if material and teacher:
+        given_teacher(teacher, out, material, place)  # wrong, it is told before anything is run
     mine, only_plan = share(runs, number, count), dry_run or table == "table3" and not data_dir
     if not only_plan:
-        if material is None: raise why
+        if material is None:
+            raise why
         check_teachers(mine, {run.name: run for run in runs}, out, material)
-    if not no_plan: print(plan_text(runs, out, material, str(place), mine))
-    if table == "table3" and only_plan: print(table3_needs(runs, data_dir))
-    if material is None: print(f"not run: {why}")
-    return only_plan or carry_out(table, options, runs, mine, out, material, place, number, count, parallel, stop, quiet,
-                                  save_every, no_plan)
+    if not no_plan:
+        print(plan_text(runs, out, material, str(place), mine))
+    if table == "table3" and only_plan:
+        print(table3_needs(runs, data_dir))
+    if material is None:
+        print(f"not run: {why}")
+    return only_plan or carry_out(
+        table,
+        options,
+        runs,
+        mine,
+        out,
+        material,
+        place,
+        number,
+        count,
+        parallel,
+        stop,
+        quiet,
+        save_every,
+        no_plan,
+    )
 
 # %% ../../nbs/paper/41_reproduce.ipynb #00000044
 def images_or_reason(preset, runs, data_dir, workers) -> tuple:
     "(the images, None), or (None, the `InputError` that says why there are none)"
-    try: return read_material(preset, runs[0].dataset, data_dir, workers), None
-    except InputError as error: return None, error
+    try:
+        return read_material(preset, runs[0].dataset, data_dir, workers), None
+    except InputError as error:
+        return None, error
 
-def carry_out(table, options, runs, mine, out, material, place, number, count, parallel, stop, quiet, save_every, child):
+
+def carry_out(
+    table, options, runs, mine, out, material, place, number, count, parallel, stop, quiet, save_every, child
+):
     "Run what is missing, in this process or in several; then say what has come out so far; False: stopped"
     known = {run.name: run for run in runs}
     first = mine if parallel == 1 else [run for run in mine if run.role == "teacher"]
     done = run_all(first, known, out, material, place, stop, quiet, save_every)
-    if done and parallel > 1: done = in_parallel(table, options, number, count, parallel, stop)
+    if done and parallel > 1:
+        done = in_parallel(table, options, number, count, parallel, stop)
     found = result_rows(runs, out, material)
-    if not child: print(text_table(found) if found else "nothing is finished yet")
-    if not done: print("stopped; the same command goes on from there")
+    if not child:
+        print(text_table(found) if found else "nothing is finished yet")
+    if not done:
+        print("stopped; the same command goes on from there")
     return done

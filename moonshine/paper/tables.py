@@ -7,7 +7,10 @@ __all__ = ['OPERATIONS', 'TABLES', 'PAIRS', 'FIELDS', 'evaluate', 'counted', 'ta
            'students', 'beats', 'versus', 'claims', 'paper_errors', 'compare']
 
 # %% ../../nbs/paper/40_tables.ipynb #00000002
-import ast, json, math, operator
+import ast
+import json
+import math
+import operator
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
@@ -18,63 +21,89 @@ from torch import nn
 
 from ..blocks.families import parse_block, residual
 from ..costs.counting import paper_parameters, paper_table, table2
-from ..models.segmentation import erfnet
 from ..errors import InputError, lookup
 from ..models.resnet import ARCHITECTURES, TABLE3
+from ..models.segmentation import erfnet
 
 # %% ../../nbs/paper/40_tables.ipynb #00000007
 OPERATIONS = {ast.Add: operator.add, ast.Mult: operator.mul, ast.Div: operator.truediv, ast.Pow: operator.pow}
 
+
 def evaluate(
-    formula:str,  # e.g. "2*N**2*(k**2/g + 1)"
-    **values,     # what each letter stands for: whole numbers
+    formula: str,  # e.g. "2*N**2*(k**2/g + 1)"
+    **values,  # what each letter stands for: whole numbers
 ) -> Fraction:
     "The exact value of a formula of sums, products, quotients and powers"
+
     def value(node):
         if isinstance(node, ast.BinOp) and type(node.op) in OPERATIONS:
             return OPERATIONS[type(node.op)](value(node.left), value(node.right))
-        if isinstance(node, ast.Constant) and type(node.value) is int: return Fraction(node.value)
-        if isinstance(node, ast.Name) and node.id in values: return Fraction(values[node.id])
-        raise InputError(f"{ast.unparse(node)!r} in the formula {formula!r} is no whole number, "
-                         f"no + * / ** and none of {', '.join(values)}")
-    try: return value(ast.parse(formula, mode="eval").body)
-    except SyntaxError: raise InputError(f"{formula!r} is no formula; write one such as 2*N**2*k**2") from None
+        if isinstance(node, ast.Constant) and type(node.value) is int:
+            return Fraction(node.value)
+        if isinstance(node, ast.Name) and node.id in values:
+            return Fraction(values[node.id])
+        raise InputError(
+            f"{ast.unparse(node)!r} in the formula {formula!r} is no whole number, "
+            f"no + * / ** and none of {', '.join(values)}"
+        )
+
+    try:
+        return value(ast.parse(formula, mode="eval").body)
+    except SyntaxError:
+        raise InputError(f"{formula!r} is no formula; write one such as 2*N**2*k**2") from None
 
 # %% ../../nbs/paper/40_tables.ipynb #0000000a
-def counted(block:nn.Module) -> tuple[int, int]:
+def counted(block: nn.Module) -> tuple[int, int]:
     "Numbers in the convolutions of a module, and in its batch norms (four a channel)"
     parts = list(block.modules())
     convolutions = sum(part.weight.numel() for part in parts if isinstance(part, nn.Conv2d))
     return convolutions, sum(4 * part.num_features for part in parts if isinstance(part, nn.BatchNorm2d))
 
+
 def table1(
-    channels:int=64,     # N
-    kernel:int=3,        # k: 3 or 2
-    groups:int=8,        # g
-    contraction:int=2,   # b
+    channels: int = 64,  # N
+    kernel: int = 3,  # k: 3 or 2
+    groups: int = 8,  # g
+    contraction: int = 2,  # b
 ) -> list[dict]:
     "Table 1's formulas, their values, and the same counted in blocks that are built"
     values, rows = dict(N=channels, k=kernel, g=groups, b=contraction), []
     for row in paper_table(1):
         block = parse_block(row["block"].replace("g", str(groups)).replace("b", str(contraction)))
-        if "k" in row["convolutions"]: block = replace(block, kernel=kernel)
+        if "k" in row["convolutions"]:
+            block = replace(block, kernel=kernel)
         ours = counted(residual(block, channels, channels))
         printed = [evaluate(row[column], **values) for column in ("convolutions", "batch_norms")]
-        rows.append({
-            "block": row["block"], "convolutions": row["convolutions"], "counted": ours[0],
-            "formula": int(printed[0]), "batch norms": row["batch_norms"], "BN counted": ours[1],
-            "BN formula": int(printed[1]), "note": "" if list(ours) == printed else "differs"})
+        rows.append(
+            {
+                "block": row["block"],
+                "convolutions": row["convolutions"],
+                "counted": ours[0],
+                "formula": int(printed[0]),
+                "batch norms": row["batch_norms"],
+                "BN counted": ours[1],
+                "BN formula": int(printed[1]),
+                "note": "" if list(ours) == printed else "differs",
+            }
+        )
     return rows
 
 # %% ../../nbs/paper/40_tables.ipynb #00000011
-def our_counts(number:int) -> dict:
+def our_counts(number: int) -> dict:
     "Exact totals for the rows of a table that prints rounded ones: the model's name -> parameters"
     notes = json.loads(files("moonshine").joinpath("facts", "notes.json").read_text())
     return notes["our_counts"].get(str(number), {})
 
+
 def _row(row, parameters, printed, agrees):
-    return dict(model=row["model"], block=row["block"], parameters=parameters, printed=printed,
-                note="" if agrees else "differs")
+    return dict(
+        model=row["model"],
+        block=row["block"],
+        parameters=parameters,
+        printed=printed,
+        note="" if agrees else "differs",
+    )
+
 
 def table3() -> list[dict]:
     "The five networks of Table 3: `parameters` counted as the paper does, `printed` in millions"
@@ -85,20 +114,26 @@ def table3() -> list[dict]:
         rows.append(_row(row, total, printed, round(total / 1e6, 1) == printed))
     return rows
 
+
 def table4() -> list[dict]:
     "The two networks of Table 4: `parameters` counted as the paper does, and `printed`"
-    return [_row(row, total, int(row["params"]), total == int(row["params"])) for row in paper_table(4)
-            for total in [paper_parameters(erfnet(row["block"]))]]
+    return [
+        _row(row, total, int(row["params"]), total == int(row["params"]))
+        for row in paper_table(4)
+        for total in [paper_parameters(erfnet(row["block"]))]
+    ]
 
 # %% ../../nbs/paper/40_tables.ipynb #00000014
 def _both_of_table2():
     "The 52 totals of Table 2, the misprint with its reason"
     return [dict(dataset=dataset) | row for dataset in ("cifar10", "cifar100") for row in table2(dataset)]
 
+
 TABLES = {1: table1, 2: _both_of_table2, 3: table3, 4: table4}
 
+
 def table(
-    number:int,  # 1, 2, 3 or 4
+    number: int,  # 1, 2, 3 or 4
 ) -> list[dict]:
     "What can be counted of a table of the paper, beside the printed figures; `note` says where they differ"
     return lookup(TABLES, number, "table of the paper")()
@@ -108,22 +143,27 @@ def students() -> dict:
     "The rows of Table 2 by (network, block), the teacher's among them"
     return {(f"WRN-{row['depth']}-{row['width']}", row["block"]): row for row in paper_table(2)}
 
+
 def beats(
-    method:str,   # scratch, kd or at
-    other:str,    # likewise
-    dataset:str,  # cifar10 or cifar100
+    method: str,  # scratch, kd or at
+    other: str,  # likewise
+    dataset: str,  # cifar10 or cifar100
 ) -> list[tuple]:
     "The students of Table 2, as (network, block), that have fewer errors by `method` than by `other`"
     error = lambda row, how: Decimal(row[f"{dataset}_{how}"])
-    return [key for key, row in students().items()
-            if row["role"] == "student" and error(row, method) < error(row, other)]
+    return [
+        key
+        for key, row in students().items()
+        if row["role"] == "student" and error(row, method) < error(row, other)
+    ]
 
 # %% ../../nbs/paper/40_tables.ipynb #00000018
-PAIRS = (   # two entries of Table 2 that are worth a look: (network, block, method)
+PAIRS = (  # two entries of Table 2 that are worth a look: (network, block, method)
     (("WRN-40-2", "G(N/4)", "at"), ("WRN-40-2", "G(N)", "at")),
     (("WRN-40-2", "BG(2,2)", "at"), ("WRN-16-2", "S", "at")),
     (("WRN-40-2", "G(2)", "at"), ("WRN-40-2", "S", "scratch")),
 )
+
 
 def versus(first, second, dataset="cifar10") -> dict:
     "How many points better the first entry of Table 2 is than the second, and the parameters of both"
@@ -131,25 +171,41 @@ def versus(first, second, dataset="cifar10") -> dict:
     errors = [Decimal(row[f"{dataset}_{method}"]) for row, method in rows]
     return dict(points=errors[1] - errors[0], parameters=[int(row[f"{dataset}_params"]) for row, _ in rows])
 
+
 def claims() -> list[dict]:
     "What a reader can see in Table 2, worked out from its figures: `dataset`, `claim`, `found`"
     count = len([row for row in students().values() if row["role"] == "student"])
-    rows = [dict(dataset=dataset, claim=text, found=f"{len(beats(method, other, dataset))} of {count}")
-            for text, method, other in (("AT beats scratch", "at", "scratch"), ("AT beats KD", "at", "kd"),
-                                        ("KD beats AT", "kd", "at"), ("scratch beats KD", "scratch", "kd"))
-            for dataset in ("cifar10", "cifar100")]
+    rows = [
+        dict(dataset=dataset, claim=text, found=f"{len(beats(method, other, dataset))} of {count}")
+        for text, method, other in (
+            ("AT beats scratch", "at", "scratch"),
+            ("AT beats KD", "at", "kd"),
+            ("KD beats AT", "kd", "at"),
+            ("scratch beats KD", "scratch", "kd"),
+        )
+        for dataset in ("cifar10", "cifar100")
+    ]
     for first, second in PAIRS:
         seen = versus(first, second)
         word, (ours, theirs) = "better" if seen["points"] > 0 else "worse", seen["parameters"]
-        rows.append(dict(dataset="cifar10", claim=f"{' '.join(first)} against {' '.join(second)}",
-                         found=f"{abs(seen['points'])} points {word}; {ours:,} parameters against {theirs:,}"))
+        rows.append(
+            dict(
+                dataset="cifar10",
+                claim=f"{' '.join(first)} against {' '.join(second)}",
+                found=f"{abs(seen['points'])} points {word}; {ours:,} parameters against {theirs:,}",
+            )
+        )
     return rows
 
 # %% ../../nbs/paper/40_tables.ipynb #0000001d
 def paper_errors() -> dict:
     "Every test error in Tables 2 and 3: (network, block, dataset, method) -> percent"
-    errors = {(*key, dataset, method): row[f"{dataset}_{method}"] for key, row in students().items()
-              for dataset in ("cifar10", "cifar100") for method in ("scratch", "kd", "at")}
+    errors = {
+        (*key, dataset, method): row[f"{dataset}_{method}"]
+        for key, row in students().items()
+        for dataset in ("cifar10", "cifar100")
+        for method in ("scratch", "kd", "at")
+    }
     for row in paper_table(3):
         network = ARCHITECTURES[TABLE3[row["model"]][0].__name__]["title"]
         errors |= {(network, row["block"], "imagenet", how): row[f"{how}_top1"] for how in ("scratch", "at")}
@@ -158,36 +214,53 @@ def paper_errors() -> dict:
 # %% ../../nbs/paper/40_tables.ipynb #0000001e
 FIELDS = ("network", "block", "dataset", "method")
 
+
 def _key(row):
     "Which entry of the tables a result belongs to; the block in the paper's notation where it has one"
     missing = [name for name in (*FIELDS, "error") if name not in row]
-    if missing: raise InputError(f"a result lacks {', '.join(missing)}; it needs {', '.join(FIELDS)}, error")
+    if missing:
+        raise InputError(f"a result lacks {', '.join(missing)}; it needs {', '.join(FIELDS)}, error")
     if not isinstance(row["error"], (int, float)) or not math.isfinite(row["error"]):
-        raise InputError(f"the error of {row['network']} is {row['error']!r}; it must be a number, in percent")
-    try: block = str(parse_block(row["block"]))
-    except InputError: block = str(row["block"])             # a network of yours, in words of your own
+        raise InputError(
+            f"the error of {row['network']} is {row['error']!r}; it must be a number, in percent"
+        )
+    try:
+        block = str(parse_block(row["block"]))
+    except InputError:
+        block = str(row["block"])  # a network of yours, in words of your own
     method = "scratch" if row["method"] == "teacher" else row["method"]
     return str(row["network"]), block, row["dataset"], method
 
+
 def _word(paper, errors):
     "How the paper's figure stands to the runs"
-    if paper is None: return "not in the paper"
-    if len(errors) == 1: return "one run"
+    if paper is None:
+        return "not in the paper"
+    if len(errors) == 1:
+        return "one run"
     inside = min(errors) <= paper <= max(errors)
     return f"the paper's is {'inside' if inside else 'outside'} the range of the runs"
 
 # %% ../../nbs/paper/40_tables.ipynb #0000001f
 def compare(
-    rows:list[dict],  # a run each: network "WRN-40-2", block, dataset, method (scratch, kd, at), error in %
+    rows: list[dict],  # a run each: network "WRN-40-2", block, dataset, method (scratch, kd, at), error in %
 ) -> list[dict]:
     "A row a network: `paper`, `ours` (mean), `sd`, `runs`, `difference` (ours - paper) and a word on it"
     groups, known = {}, paper_errors()
-    for row in rows: groups.setdefault(_key(row), []).append(row["error"])
+    for row in rows:
+        groups.setdefault(_key(row), []).append(row["error"])
     table = []
     for key, errors in groups.items():
         paper, ours = known.get(key), mean(errors)
-        table.append(dict(zip(FIELDS, key)) | dict(
-            paper=paper, ours=round(ours, 2), sd=round(stdev(errors), 2) if len(errors) > 1 else None,
-            runs=len(errors), difference=None if paper is None else round(ours - paper, 2),
-            word=_word(paper, errors)))
+        table.append(
+            dict(zip(FIELDS, key))
+            | dict(
+                paper=paper,
+                ours=round(ours, 2),
+                sd=round(stdev(errors), 2) if len(errors) > 1 else None,
+                runs=len(errors),
+                difference=None if paper is None else round(ours - paper, 2),
+                word=_word(paper, errors),
+            )
+        )
     return table

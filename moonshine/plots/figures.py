@@ -26,12 +26,26 @@ from ..costs.counting import misprints, paper_table
 from ..errors import InputError, lookup
 
 # %% ../../nbs/paper/42_plots.ipynb #00000006
-STYLE = {   # of matplotlib's rcParams
-    "font.family": "DejaVu Sans", "font.size": 10,           # comes with matplotlib: the same on every machine
-    "axes.titlesize": 10, "axes.labelsize": 10, "legend.fontsize": 9, "legend.frameon": False,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True,
-    "grid.alpha": 0.3, "lines.linewidth": 1.6, "lines.markersize": 6, "hatch.linewidth": 0.7,
-    "figure.dpi": 100, "figure.constrained_layout.use": True, "image.cmap": "viridis"}
+STYLE = {  # of matplotlib's rcParams
+    "font.family": "DejaVu Sans",
+    "font.size": 10,  # comes with matplotlib: the same on every machine
+    "axes.titlesize": 10,
+    "axes.labelsize": 10,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.alpha": 0.3,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 6,
+    "hatch.linewidth": 0.7,
+    "figure.dpi": 100,
+    "figure.constrained_layout.use": True,
+    "image.cmap": "viridis",
+}
+
 
 def style():
     "The project's settings, as a context or a decorator"
@@ -43,59 +57,68 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINES = ("-", "--", "-.", ":")
 HATCHES = ("", "//", "..", "xx", "\\\\", "++")
 
+
 def look(
-    n:int,  # which thing, from 0
+    n: int,  # which thing, from 0
 ) -> dict:
     "Color, marker, line and hatch of the n-th thing in a figure"
-    return {name: kinds[n % len(kinds)] for name, kinds in
-            dict(color=COLORS, marker=MARKERS, linestyle=LINES, hatch=HATCHES).items()}
+    return {
+        name: kinds[n % len(kinds)]
+        for name, kinds in dict(color=COLORS, marker=MARKERS, linestyle=LINES, hatch=HATCHES).items()
+    }
 
 # %% ../../nbs/paper/42_plots.ipynb #0000000e
 def as_array(x) -> np.ndarray:
     "A numpy array of a tensor, on whatever device, or of an array"
     return x.detach().float().cpu().numpy() if hasattr(x, "detach") else np.asarray(x)
 
+
 def as_maps(
-    maps,            # (N, h, w), or (N, h·w) as `attention_map` gives it
-    height:int,      # of the images, in pixels
-    width:int,
+    maps,  # (N, h, w), or (N, h·w) as `attention_map` gives it
+    height: int,  # of the images, in pixels
+    width: int,
 ) -> np.ndarray:
     "Maps as (N, h, w); a vector is folded to the images' proportions"
     maps = as_array(maps)
-    if maps.ndim == 3: return maps
+    if maps.ndim == 3:
+        return maps
     h = round(math.sqrt(maps.shape[-1] * height / width))
     if maps.ndim != 2 or h == 0 or maps.shape[1] % h or h * width != maps.shape[1] // h * height:
-        raise InputError(f"maps of the shape {maps.shape} don't fold to images of {height}×{width}; "
-                         "give them as (N, h, w)")
+        raise InputError(
+            f"maps of the shape {maps.shape} don't fold to images of {height}×{width}; give them as (N, h, w)"
+        )
     return maps.reshape(len(maps), h, -1)
 
 # %% ../../nbs/paper/42_plots.ipynb #0000000f
 def limits(
-    maps:list,       # of (N, h, w)
-    shared:bool,     # one scale for all, or one for each single map
+    maps: list,  # of (N, h, w)
+    shared: bool,  # one scale for all, or one for each single map
 ) -> list:
     "(smallest, largest) for the colors of each map: a list a column, a pair a row"
-    if not shared: return [[(m.min(), m.max()) for m in column] for column in maps]
+    if not shared:
+        return [[(m.min(), m.max()) for m in column] for column in maps]
     ends = min(m.min() for m in maps), max(m.max() for m in maps)
     return [[ends] * len(column) for column in maps]
 
+
 def outline(axis, mask):
     "The edge of a mask, white on black, to be seen on any image"
-    if mask.all() or not mask.any(): return                  # no edge
+    if mask.all() or not mask.any():
+        return  # no edge
     for color, width in (("black", 2.4), ("white", 1.1)):
         axis.contour(mask, levels=[0.5], colors=color, linewidths=width)
 
 # %% ../../nbs/paper/42_plots.ipynb #00000010
 @style()
 def attention_grid(
-    images,              # (N, 3, H, W) uint8
-    maps:list,             # of (N, h, w) or (N, h·w): a column each
-    titles:list,           # a text for each column of maps
-    labels:list=None,      # a text for each row, e.g. its class
-    opacity:float=0.65,    # of a map on its image; 1: the map alone
-    shared:bool=False,     # all maps on one scale, with a color bar
-    masks=None,            # (N, H, W) bool: the object's edge is drawn
-    size:float=1.25,       # inches of a image
+    images,  # (N, 3, H, W) uint8
+    maps: list,  # of (N, h, w) or (N, h·w): a column each
+    titles: list,  # a text for each column of maps
+    labels: list = None,  # a text for each row, e.g. its class
+    opacity: float = 0.65,  # of a map on its image; 1: the map alone
+    shared: bool = False,  # all maps on one scale, with a color bar
+    masks=None,  # (N, H, W) bool: the object's edge is drawn
+    size: float = 1.25,  # inches of a image
 ) -> Figure:
     "Rows of images, with columns of attention maps over them"
     images = as_array(images).astype(np.uint8).transpose(0, 2, 3, 1)
@@ -104,62 +127,83 @@ def attention_grid(
     _check_grid(count, maps, titles, labels)
     figure = Figure(figsize=(size * (1 + len(maps)) + 0.4, size * count + 0.6))
     axes = figure.subplots(count, 1 + len(maps), squeeze=False)
-    for axis in axes.flat: axis.set(xticks=[], yticks=[]); axis.spines[:].set_visible(False)
-    for axis, title in zip(axes[0], ["image", *titles]): axis.set_title(title)
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    for axis, title in zip(axes[0], ["image", *titles]):
+        axis.set_title(title)
     for row, axis in enumerate(axes[:, 0]):
         axis.imshow(images[row])
-        if labels is not None: axis.set_ylabel(labels[row])
+        if labels is not None:
+            axis.set_ylabel(labels[row])
     drawn = _draw_maps(axes[:, 1:], images, maps, limits(maps, shared), opacity)
     if masks is not None:
         for axis, mask in zip(axes.T.flat, np.tile(as_array(masks).astype(bool), (1 + len(maps), 1, 1))):
             outline(axis, mask)
-    if shared: figure.colorbar(drawn, ax=axes, shrink=0.8, label="one scale for all maps")
-    else: figure.supxlabel("each map: dark least, bright most", fontsize=9)
+    if shared:
+        figure.colorbar(drawn, ax=axes, shrink=0.8, label="one scale for all maps")
+    else:
+        figure.supxlabel("each map: dark least, bright most", fontsize=9)
     return figure
 
 # %% ../../nbs/paper/42_plots.ipynb #00000011
 def _check_grid(count, maps, titles, labels):
-    for what, given, wanted in (("titles", len(titles), len(maps)),
-                                ("labels", count if labels is None else len(labels), count),
-                                *(("maps in a column", len(column), count) for column in maps)):
-        if given != wanted: raise InputError(f"{given} {what}; there must be {wanted}")
+    for what, given, wanted in (
+        ("titles", len(titles), len(maps)),
+        ("labels", count if labels is None else len(labels), count),
+        *(("maps in a column", len(column), count) for column in maps),
+    ):
+        if given != wanted:
+            raise InputError(f"{given} {what}; there must be {wanted}")
+
 
 def _draw_maps(axes, images, maps, ends, opacity):
     "The maps at the size of the images, which lie below them in gray; the last one's artist"
     extent = (-0.5, images.shape[2] - 0.5, images.shape[1] - 0.5, -0.5)
     for column, (each, scales) in enumerate(zip(maps, ends)):
         for axis, image, one, (low, high) in zip(axes[:, column], images, each, scales):
-            if opacity < 1: axis.imshow(image.mean(2), cmap="gray", vmin=0, vmax=255)
-            drawn = axis.imshow(one, vmin=low, vmax=high, alpha=opacity, extent=extent, interpolation="nearest")
+            if opacity < 1:
+                axis.imshow(image.mean(2), cmap="gray", vmin=0, vmax=255)
+            drawn = axis.imshow(
+                one, vmin=low, vmax=high, alpha=opacity, extent=extent, interpolation="nearest"
+            )
     return drawn
 
 # %% ../../nbs/paper/42_plots.ipynb #0000001a
 def pareto_front(
-    points:list,  # of (parameters, error), or any two things that should be small
+    points: list,  # of (parameters, error), or any two things that should be small
 ) -> list[int]:
     "Which points no other one dominates: their places in `points`, the smallest first thing first"
     front, best = [], math.inf
     for place in sorted(range(len(points)), key=lambda i: tuple(points[i])):
         level = points[place][1]
-        if level < best or front and tuple(points[place]) == tuple(points[front[-1]]): front.append(place)
+        if level < best or front and tuple(points[place]) == tuple(points[front[-1]]):
+            front.append(place)
         best = min(best, level)
     return front
 
 # %% ../../nbs/paper/42_plots.ipynb #0000001e
-SHOWN = {   # family of a point -> the legend's words
-    "teacher": "teacher, S (scratch)", "S": "S, smaller network", "S-2x2": "S-2x2",
-    "G": "G: grouped", "B": "B: bottleneck", "BG": "BG: both"}
+SHOWN = {  # family of a point -> the legend's words
+    "teacher": "teacher, S (scratch)",
+    "S": "S, smaller network",
+    "S-2x2": "S-2x2",
+    "G": "G: grouped",
+    "B": "B: bottleneck",
+    "BG": "BG: both",
+}
 
 METHODS = dict(scratch="from scratch", kd="by knowledge distillation", at="by attention transfer")
+
 
 def block_family(block) -> str:
     "The letters of a block in the paper's notation: S, S-2x2, G, B or BG"
     return str(parse_block(block)).split("(")[0]
 
+
 def entries(
-    rows:list[dict]=None,   # of `paper_table(2)`; None: all of them
-    dataset:str="cifar10",  # or cifar100
-    method:str="at",        # scratch, kd or at; the teacher's own error is always from scratch
+    rows: list[dict] = None,  # of `paper_table(2)`; None: all of them
+    dataset: str = "cifar10",  # or cifar100
+    method: str = "at",  # scratch, kd or at; the teacher's own error is always from scratch
 ) -> list[dict]:
     "The networks of Table 2 as points: `label`, `family`, `parameters`, `error`"
     points, column = [], f"{dataset}_params"
@@ -170,18 +214,23 @@ def entries(
         teacher = row["role"] == "teacher"
         error = lookup(row, f"{dataset}_{'scratch' if teacher else method}", "column of Table 2")
         small = "" if (row["depth"], row["width"]) == ("40", "2") else f", {row['depth']}-{row['width']}"
-        points.append(dict(label=row["block"] + small, error=float(error),
-                           family="teacher" if teacher else block_family(row["block"]),
-                           parameters=int(meant.get((row["block"], total), total))))
+        points.append(
+            dict(
+                label=row["block"] + small,
+                error=float(error),
+                family="teacher" if teacher else block_family(row["block"]),
+                parameters=int(meant.get((row["block"], total), total)),
+            )
+        )
     return points
 
 # %% ../../nbs/paper/42_plots.ipynb #00000020
 @style()
 def pareto(
-    rows:list[dict]=None,   # of `paper_table(2)`; None: all of them
-    points=(),              # one's own: dicts with parameters (as the paper counts), error, perhaps sd, label
-    dataset:str="cifar10",  # or cifar100
-    method:str="at",        # scratch, kd or at
+    rows: list[dict] = None,  # of `paper_table(2)`; None: all of them
+    points=(),  # one's own: dicts with parameters (as the paper counts), error, perhaps sd, label
+    dataset: str = "cifar10",  # or cifar100
+    method: str = "at",  # scratch, kd or at
 ) -> Figure:
     "Test error against parameters: the paper's networks, their Pareto front, and one's own"
     known = entries(rows, dataset, method)
@@ -193,121 +242,177 @@ def pareto(
         mine = [point for point in known if point["family"] == name]
         shape = look(number) | dict(linestyle="none")
         shape.pop("hatch")
-        if mine: axis.plot(*_columns(mine), label=words, **shape)
-    if points: _own(axis, points)
+        if mine:
+            axis.plot(*_columns(mine), label=words, **shape)
+    if points:
+        _own(axis, points)
     axis.set_xscale("log")
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.margins(x=0.12, y=0.1)
-    axis.set(xlabel="parameters, as the paper counts them", ylabel=f"test error on {dataset}, %",
-             title=f"Table 2, students {METHODS[method]}")
+    axis.set(
+        xlabel="parameters, as the paper counts them",
+        ylabel=f"test error on {dataset}, %",
+        title=f"Table 2, students {METHODS[method]}",
+    )
     axis.legend(loc="upper right")
     _name_front(figure, axis, front)
     return figure
 
 # %% ../../nbs/paper/42_plots.ipynb #00000021
-def _columns(points): return [point["parameters"] for point in points], [point["error"] for point in points]
+def _columns(points):
+    return [point["parameters"] for point in points], [point["error"] for point in points]
+
 
 def _name(axis, point, right, up, **how):
     "A point's label, that many printer's points from it"
     shift = ScaledTranslation(right / 72, up / 72, axis.figure.dpi_scale_trans)
-    return axis.text(point["parameters"], point["error"], point["label"], fontsize=8, in_layout=False,
-                     transform=axis.transData + shift, **how)
+    return axis.text(
+        point["parameters"],
+        point["error"],
+        point["label"],
+        fontsize=8,
+        in_layout=False,
+        transform=axis.transData + shift,
+        **how,
+    )
+
 
 def _name_front(figure, axis, front):
     "Labels to the lower left, where by definition no other point is, in the nearest place that is free"
-    figure.draw_without_rendering()                          # fixes where the axes are
+    figure.draw_without_rendering()  # fixes where the axes are
     places = sorted(product(range(-4, -60, -6), repeat=2), key=sum, reverse=True)
     taken, inside = [], axis.get_window_extent()
     for point in front[::-1]:
         for right, up in places:
             text = _name(axis, point, right, up, ha="right", va="top")
-            box = text.get_window_extent().padded(2)         # pixels
-            if box.x0 > inside.x0 and box.y0 > inside.y0 and not any(map(box.overlaps, taken)): break
+            box = text.get_window_extent().padded(2)  # pixels
+            if box.x0 > inside.x0 and box.y0 > inside.y0 and not any(map(box.overlaps, taken)):
+                break
             text.remove()
-        else: continue                                       # no room: the marker alone
+        else:
+            continue  # no room: the marker alone
         taken.append(box)
         if right + up < -20:
-            axis.annotate("", (point["parameters"], point["error"]), (right, up), textcoords="offset points",
-                          arrowprops=dict(arrowstyle="-", lw=0.6, color="0.4", shrinkA=0, shrinkB=3))
+            axis.annotate(
+                "",
+                (point["parameters"], point["error"]),
+                (right, up),
+                textcoords="offset points",
+                arrowprops=dict(arrowstyle="-", lw=0.6, color="0.4", shrinkA=0, shrinkB=3),
+            )
+
 
 def _own(axis, points):
     "One's own results, hollow, with a bar of one standard deviation up and down where there is one"
     spread = [point.get("sd") or 0 for point in points]
-    axis.errorbar(*_columns(points), yerr=spread, fmt="h", color="black", mfc="white", ms=8, capsize=4, lw=1,
-                  label="ours" + (" ± sd" if any(spread) else ""))
+    axis.errorbar(
+        *_columns(points),
+        yerr=spread,
+        fmt="h",
+        color="black",
+        mfc="white",
+        ms=8,
+        capsize=4,
+        lw=1,
+        label="ours" + (" ± sd" if any(spread) else ""),
+    )
     for point in points:
-        if "label" in point: _name(axis, point, 7, 4, ha="left", va="bottom")
+        if "label" in point:
+            _name(axis, point, 7, 4, ha="left", va="bottom")
 
 # %% ../../nbs/paper/42_plots.ipynb #0000002b
 TERMS = dict(ce="cross-entropy", kd="knowledge distillation", at="attention transfer", se="squared error")
-ERRORS = dict(test_error=("test", "-", True), train_error=("training", "--", False))   # words, line, filled?
+ERRORS = dict(test_error=("test", "-", True), train_error=("training", "--", False))  # words, line, filled?
+
 
 def series(
-    history:list[dict],  # of a run
-    key:str,             # of its rows
+    history: list[dict],  # of a run
+    key: str,  # of its rows
 ) -> tuple[list, list]:
     "Epochs, and the values of one key, where there are any"
     rows = [row for row in history if key in row]
     return [row["epoch"] for row in rows], [row[key] for row in rows]
 
+
 def _curve(axis, run, history, key, line="-", filled=True):
     epochs, values = series(history, key)
-    every = max(1, len(epochs) // 8)                          # about eight markers a curve
+    every = max(1, len(epochs) // 8)  # about eight markers a curve
     color, marker = look(run)["color"], look(run)["marker"]
-    axis.plot(epochs, values, color=color, marker=marker, ls=line, markevery=(run % every, every),
-              mfc=color if filled else "white", label=f"{run} {key}")
+    axis.plot(
+        epochs,
+        values,
+        color=color,
+        marker=marker,
+        ls=line,
+        markevery=(run % every, every),
+        mfc=color if filled else "white",
+        label=f"{run} {key}",
+    )
 
 # %% ../../nbs/paper/42_plots.ipynb #0000002c
 @style()
 def curves(
-    histories:dict,     # name of a run -> its history, the rows that `moonshine.training.loop` writes
+    histories: dict,  # name of a run -> its history, the rows that `moonshine.training.loop` writes
 ) -> Figure:
     "Training curves: errors on one axis, each term of the loss on one of its own"
     terms = [key for key in TERMS if any(key in row for rows in histories.values() for row in rows)]
-    if not terms: raise InputError(f"no history with any of {', '.join(TERMS)}; give name -> list of rows")
+    if not terms:
+        raise InputError(f"no history with any of {', '.join(TERMS)}; give name -> list of rows")
     columns = min(2, 1 + len(terms))
     lines = -(-(1 + len(terms)) // columns)
     figure = Figure(figsize=(6.8, 2.5 * lines + 0.7))
     axes = figure.subplots(lines, columns, squeeze=False).ravel()
     for run, history in enumerate(histories.values()):
-        for key, (_, line, filled) in ERRORS.items(): _curve(axes[0], run, history, key, line, filled)
-        for axis, key in zip(axes[1:], terms): _curve(axis, run, history, key)
+        for key, (_, line, filled) in ERRORS.items():
+            _curve(axes[0], run, history, key, line, filled)
+        for axis, key in zip(axes[1:], terms):
+            _curve(axis, run, history, key)
     axes[0].set(title="error, %", ylim=(0, 1.08 * max(_values(axes[0]), default=1) or 1))
     for axis, key in zip(axes[1:], terms):
         axis.set(title=TERMS[key], yscale="log" if _spans_a_decade(axis) else "linear")
-    for axis in axes[:1 + len(terms)]:
+    for axis in axes[: 1 + len(terms)]:
         axis.set_xlabel("epoch")
         axis.xaxis.get_major_locator().set_params(integer=True)
-    for axis in axes[1 + len(terms):]: axis.set_axis_off()
+    for axis in axes[1 + len(terms) :]:
+        axis.set_axis_off()
     figure.legend(handles=_key_of_curves(histories), loc="outside lower center", ncols=3)
     return figure
 
 # %% ../../nbs/paper/42_plots.ipynb #0000002d
-def _values(axis): return [value for line in axis.lines for value in line.get_ydata()]
+def _values(axis):
+    return [value for line in axis.lines for value in line.get_ydata()]
 
-def _spans_a_decade(axis): return 0 < 10 * min(_values(axis)) < max(_values(axis))
+
+def _spans_a_decade(axis):
+    return 0 < 10 * min(_values(axis)) < max(_values(axis))
+
 
 def _key_of_curves(histories):
     "The runs by color and marker; training and test by line"
-    runs = [Line2D([], [], color=look(n)["color"], marker=look(n)["marker"], label=name)
-            for n, name in enumerate(histories)]
-    return runs + [Line2D([], [], color="0.35", marker="o", ls=line, label=words,
-                          mfc="0.35" if filled else "white")
-                   for words, line, filled in ERRORS.values()]
+    runs = [
+        Line2D([], [], color=look(n)["color"], marker=look(n)["marker"], label=name)
+        for n, name in enumerate(histories)
+    ]
+    return runs + [
+        Line2D([], [], color="0.35", marker="o", ls=line, label=words, mfc="0.35" if filled else "white")
+        for words, line, filled in ERRORS.values()
+    ]
 
 # %% ../../nbs/paper/42_plots.ipynb #00000032
 @dataclass(frozen=True)
 class Mark:
     "Something between two convolutions that has next to no weights"
-    text: str      # BN, or BN and ReLU
+
+    text: str  # BN, or BN and ReLU
     channels: int
 
+
 def block_path(
-    block,                  # notation or `Block`
-    channels:int,           # that come in
-    out_channels:int=None,  # that go out; None: as many
+    block,  # notation or `Block`
+    channels: int,  # that come in
+    out_channels: int = None,  # that go out; None: as many
 ) -> list:
     "`Layer`s and `Mark`s on the way through a residual block, up to the addition"
     block, out = parse_block(block), out_channels or channels
@@ -316,28 +421,37 @@ def block_path(
     old, count, steps = block.blocktype == "Old", BLOCKTYPES[block.blocktype], []
     for number in range(count):
         chain = layers(block, out if number else channels, out)
-        if not old: steps.append(Mark("BN, ReLU", chain[0].in_channels))
-        for i, layer in enumerate(chain): steps += [Mark("BN, ReLU", layer.in_channels)] * (i > 0) + [layer]
-        if old: steps.append(Mark("BN, ReLU" if number + 1 < count else "BN", out))
+        if not old:
+            steps.append(Mark("BN, ReLU", chain[0].in_channels))
+        for i, layer in enumerate(chain):
+            steps += [Mark("BN, ReLU", layer.in_channels)] * (i > 0) + [layer]
+        if old:
+            steps.append(Mark("BN, ReLU" if number + 1 < count else "BN", out))
     return steps
 
 # %% ../../nbs/paper/42_plots.ipynb #00000036
-WIDEST, CENTRE, TEXT, SIDE = 1.5, 1.35, 2.3, 0.3     # inches: of the widest box; across: boxes, words, shortcut
+WIDEST, CENTRE, TEXT, SIDE = 1.5, 1.35, 2.3, 0.3  # inches: of the widest box; across: boxes, words, shortcut
 TINTS = dict(spatial=("#0072B2", "#8CC4E8"), pointwise=("#E69F00", "#F7D58A"), other=("#009E73", "#8ED4BD"))
+
 
 def layer_kind(layer) -> str:
     "spatial, pointwise, or other for the layers that are no convolution"
-    if not isinstance(layer, Layer): return "other"
+    if not isinstance(layer, Layer):
+        return "other"
     return "pointwise" if pair(layer.kernel) == (1, 1) else "spatial"
+
 
 def step_height(step) -> float:
     "Inches from top to bottom"
     return 0.16 if isinstance(step, Mark) else 0.42 if layer_kind(step) == "pointwise" else 0.62
 
+
 def layer_words(layer) -> str:
     "A layer in two lines: what it is, and its weights"
-    if layer_kind(layer) == "other": name = getattr(layer, "kind", type(layer)).__name__
-    else: name = "{}×{}".format(*pair(layer.kernel)) + (", dilated" if pair(layer.dilation) != (1, 1) else "")
+    if layer_kind(layer) == "other":
+        name = getattr(layer, "kind", type(layer)).__name__
+    else:
+        name = "{}×{}".format(*pair(layer.kernel)) + (", dilated" if pair(layer.dilation) != (1, 1) else "")
     groups = getattr(layer, "groups", 1)
     shared = f", {groups} groups" if groups > 1 else ""
     return f"{name}, {layer.in_channels} → {layer.out_channels}{shared}\n{layer.weights:,} weights"
@@ -345,26 +459,33 @@ def layer_words(layer) -> str:
 # %% ../../nbs/paper/42_plots.ipynb #00000037
 def stripes(
     layer,
-    widest:int,        # channels of the widest box in the drawing
-    top:float,         # inches from the bottom of the figure
-    bottom:float,
+    widest: int,  # channels of the widest box in the drawing
+    top: float,  # inches from the bottom of the figure
+    bottom: float,
 ) -> PolyCollection:
     "A layer as one shape for each group"
     groups = getattr(layer, "groups", 1)
     upper, lower = (WIDEST * n / widest for n in (layer.in_channels, layer.out_channels))
     at = lambda width, i: CENTRE + width * (i / groups - 0.5)
-    shapes = [[(at(upper, i), top), (at(upper, i + 1), top), (at(lower, i + 1), bottom), (at(lower, i), bottom)]
-              for i in range(groups)]
+    shapes = [
+        [(at(upper, i), top), (at(upper, i + 1), top), (at(lower, i + 1), bottom), (at(lower, i), bottom)]
+        for i in range(groups)
+    ]
     tints = TINTS[layer_kind(layer)]
-    return PolyCollection(shapes, facecolors=[tints[i % 2] for i in range(groups)],
-                          edgecolors="white" if groups > 1 else tints[0], lw=1 if groups < 17 else 0, zorder=2)
+    return PolyCollection(
+        shapes,
+        facecolors=[tints[i % 2] for i in range(groups)],
+        edgecolors="white" if groups > 1 else tints[0],
+        lw=1 if groups < 17 else 0,
+        zorder=2,
+    )
 
 # %% ../../nbs/paper/42_plots.ipynb #00000038
 @style()
 def block_diagram(
-    block,                  # notation or `Block`
-    channels:int=64,        # that come in
-    out_channels:int=None,  # that go out; None: as many
+    block,  # notation or `Block`
+    channels: int = 64,  # that come in
+    out_channels: int = None,  # that go out; None: as many
 ) -> Figure:
     "A residual block as a drawing, from top to bottom: its layers with their groups and weights, the shortcut"
     block, out = parse_block(block), out_channels or channels
@@ -373,29 +494,35 @@ def block_diagram(
     tall = sum(step_height(step) + 0.14 for step in steps) + 1.45
     figure = Figure(figsize=(4.6, tall), layout="none")
     axis = figure.add_axes([0, 0, 1, 1])
-    axis.set(xlim=(0, 4.6), ylim=(0, tall)); axis.set_axis_off()
+    axis.set(xlim=(0, 4.6), ylim=(0, tall))
+    axis.set_axis_off()
     axis.text(0.15, tall - 0.12, _headline(block, channels, out), va="top", fontsize=11)
     y, begin = tall - 0.85, tall - 0.75
-    starts = begin                                            # where the shortcut leaves
+    starts = begin  # where the shortcut leaves
     for number, step in enumerate(steps):
         _draw_step(axis, step, widest, y)
         y -= step_height(step) + 0.14
-        if number == 0 and channels != out and block.blocktype != "Old": starts = y + 0.09
+        if number == 0 and channels != out and block.blocktype != "Old":
+            starts = y + 0.09
     _draw_ends(axis, block, channels, out, begin, starts, y)
     return figure
 
 # %% ../../nbs/paper/42_plots.ipynb #00000039
-def _projection(channels, out): return None if channels == out else Layer("shortcut", channels, out)
+def _projection(channels, out):
+    return None if channels == out else Layer("shortcut", channels, out)
+
 
 def _total(block, channels, out):
     "Weights of all convolutions, the shortcut's too"
     chain = [step for step in block_path(block, channels, out) if not isinstance(step, Mark)]
     return sum(layer.weights for layer in (*chain, _projection(channels, out)) if layer)
 
+
 def _headline(block, channels, out):
     total, full = _total(block, channels, out), _total(parse_block("S"), channels, out)
     share = "" if block == parse_block("S") else f", {100 * total / full:.1f} % of S"
     return f"{block}, {channels} → {out} channels\n{total:,} weights{share}"
+
 
 def _draw_step(axis, step, widest, top):
     bottom = top - step_height(step)
@@ -423,26 +550,30 @@ def _draw_ends(axis, block, channels, out, begin, starts, y):
         axis.fill_between([SIDE - 0.2, SIDE + 0.2], middle - 0.2, middle + 0.2, color=color, lw=0, zorder=2)
         axis.text(SIDE, middle, "1×1", ha="center", va="center", zorder=3)
         text = "plus shortcut: " + layer_words(projection) + (", BN" if block.blocktype == "Old" else "")
-    if block.blocktype == "Old": text += "; then ReLU"
+    if block.blocktype == "Old":
+        text += "; then ReLU"
     axis.text(TEXT, add, text, va="center", fontsize=9)
 
 # %% ../../nbs/paper/42_plots.ipynb #00000046
 def relative(
-    rows:list[dict],  # of `cost_table` or `block_costs`
-    columns:list,     # of numbers
+    rows: list[dict],  # of `cost_table` or `block_costs`
+    columns: list,  # of numbers
 ) -> dict:
     "Each column in shares of the first row's value"
-    if not rows: raise InputError("no rows to compare; give at least one, to which others are relative")
+    if not rows:
+        raise InputError("no rows to compare; give at least one, to which others are relative")
     first = {column: lookup(rows[0], column, "column") for column in columns}
     for column, value in first.items():
-        if not value: raise InputError(f"the first row's {column} is {value!r}; nothing can be relative to it")
+        if not value:
+            raise InputError(f"the first row's {column} is {value!r}; nothing can be relative to it")
     return {column: [row[column] / first[column] for row in rows] for column in columns}
+
 
 @style()
 def cost_bars(
-    rows:list[dict],  # of `cost_table` or `block_costs`; the first is the one compared with
-    columns:list=("parameters", "mult_adds"),
-    title:str="",     # for times: the machine they were measured on
+    rows: list[dict],  # of `cost_table` or `block_costs`; the first is the one compared with
+    columns: list = ("parameters", "mult_adds"),
+    title: str = "",  # for times: the machine they were measured on
 ) -> Figure:
     "Costs relative to the first row: a group of bars a row, a bar a column"
     shares, name = relative(rows, columns), "block" if "block" in rows[0] else "network"
@@ -450,8 +581,16 @@ def cost_bars(
     axis = figure.subplots()
     for n, (column, values) in enumerate(shares.items()):
         places = [i + wide * (n - (len(columns) - 1) / 2) for i in range(len(rows))]
-        axis.bar(places, values, wide, label=column.replace("_", " "), color=look(n)["color"],
-                 hatch=look(n)["hatch"], edgecolor="white", lw=0.5)
+        axis.bar(
+            places,
+            values,
+            wide,
+            label=column.replace("_", " "),
+            color=look(n)["color"],
+            hatch=look(n)["hatch"],
+            edgecolor="white",
+            lw=0.5,
+        )
     axis.axhline(1, color="black", lw=1, ls=":")
     axis.set_xticks(range(len(rows)), [str(row[name]) for row in rows])
     axis.grid(visible=False, axis="x")

@@ -7,7 +7,10 @@ __all__ = ['replacement_layers', 'divisor', 'fitting', 'Site', 'keep_filter', 'f
            'network_from_torchvision']
 
 # %% ../../nbs/core/12_cheapen.ipynb #00000002
-import copy, math, sys, warnings
+import copy
+import math
+import sys
+import warnings
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -19,49 +22,77 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.parameter import is_lazy
 
-from ..blocks.families import (BLOCKTYPES, Block, Layer, PostActivation, PreActivation, UserLayer, chain,
-                              initialize, layers, pair, parse_block, user_layout)
+from moonshine.blocks.families import (
+    BLOCKTYPES,
+    Block,
+    Layer,
+    PostActivation,
+    PreActivation,
+    UserLayer,
+    chain,
+    initialize,
+    layers,
+    pair,
+    parse_block,
+    user_layout,
+)
 from ..costs.counting import mult_adds
 from ..errors import InputError
 
 # %% ../../nbs/core/12_cheapen.ipynb #00000005
-def _side_by_side(layer, count:int):
+def _side_by_side(layer, count: int):
     "`count` copies of a layer on channels of their own, as one layer"
-    if count == 1: return layer
-    return replace(layer, in_channels=layer.in_channels * count, out_channels=layer.out_channels * count,
-                   groups=layer.groups * count)
+    if count == 1:
+        return layer
+    return replace(
+        layer,
+        in_channels=layer.in_channels * count,
+        out_channels=layer.out_channels * count,
+        groups=layer.groups * count,
+    )
 
-def _placed_like(layer, conv:nn.Conv2d):
+
+def _placed_like(layer, conv: nn.Conv2d):
     "The k×k layer of a chain with the kernel, stride, padding and dilation of `conv`; another layer as it is"
-    if not isinstance(layer, Layer) or layer.kernel == 1: return layer
-    two = layer.kernel == 2                                 # S-2x2: the same span with twice the dilation
-    return replace(layer, kernel=2 if two else conv.kernel_size, stride=conv.stride, padding=conv.padding,
-                   dilation=tuple((2 if two else 1) * d for d in conv.dilation), padding_mode=conv.padding_mode)
+    if not isinstance(layer, Layer) or layer.kernel == 1:
+        return layer
+    two = layer.kernel == 2  # S-2x2: the same span with twice the dilation
+    return replace(
+        layer,
+        kernel=2 if two else conv.kernel_size,
+        stride=conv.stride,
+        padding=conv.padding,
+        dilation=tuple((2 if two else 1) * d for d in conv.dilation),
+        padding_mode=conv.padding_mode,
+    )
 
 # %% ../../nbs/core/12_cheapen.ipynb #00000006
 def replacement_layers(
-    block:Block,
-    conv:nn.Conv2d,  # only its attributes are read
+    block: Block,
+    conv: nn.Conv2d,  # only its attributes are read
 ) -> list:
     "The chain of layers that does the work of one k×k convolution"
     parts = conv.groups
     written = layers(block, conv.in_channels // parts, conv.out_channels // parts, conv.stride[0])
     placed = [_side_by_side(_placed_like(layer, conv), parts) for layer in written]
-    if conv.bias is not None: placed[-1] = replace(placed[-1], bias=True)
+    if conv.bias is not None:
+        placed[-1] = replace(placed[-1], bias=True)
     return placed
 
 # %% ../../nbs/core/12_cheapen.ipynb #0000000e
-def divisor(n:int, wanted:int) -> int:
+def divisor(n: int, wanted: int) -> int:
     "The divisor of n nearest to `wanted`; of two, the larger"
     return min((d for d in range(1, n + 1) if n % d == 0), key=lambda d: (abs(d - wanted), -d))
 
+
 def fitting(
-    block:Block,
-    in_channels:int,
-    out_channels:int,
+    block: Block,
+    in_channels: int,
+    out_channels: int,
 ) -> Block:
     "`block`, its numbers rounded to divisors of the channels that they divide; itself if they fit"
-    if block.family in ("full", "module"): return block
+    if block.family in ("full", "module"):
+        return block
     contraction = divisor(out_channels, block.contraction)
     split = out_channels // contraction if block.family == "bottleneck" else in_channels
     number = "group_size" if block.group_size else "groups"
@@ -70,56 +101,74 @@ def fitting(
 # %% ../../nbs/core/12_cheapen.ipynb #00000011
 _OWN_UNITS = (PreActivation, PostActivation)
 
-def _is_basic_block(module:nn.Module) -> bool:
-    "Is it torchvision's BasicBlock, with its own two 3×3 convolutions?"
-    resnet = sys.modules.get("torchvision.models.resnet")    # not imported: then there can be none
-    if resnet is None or type(module) is not resnet.BasicBlock: return False
-    return all(type(conv) is nn.Conv2d and conv.kernel_size == (3, 3) for conv in (module.conv1, module.conv2))
 
-def _is_unit(module:nn.Module, block:Block, by:str) -> bool:
+def _is_basic_block(module: nn.Module) -> bool:
+    "Is it torchvision's BasicBlock, with its own two 3×3 convolutions?"
+    resnet = sys.modules.get("torchvision.models.resnet")  # not imported: then there can be none
+    if resnet is None or type(module) is not resnet.BasicBlock:
+        return False
+    return all(
+        type(conv) is nn.Conv2d and conv.kernel_size == (3, 3) for conv in (module.conv1, module.conv2)
+    )
+
+
+def _is_unit(module: nn.Module, block: Block, by: str) -> bool:
     "Is it replaced as a whole?"
-    if type(module) in _OWN_UNITS: return True
+    if type(module) in _OWN_UNITS:
+        return True
     whole = by == "block" or (by == "auto" and block.blocktype == "Bottle")
     return whole and _is_basic_block(module)
 
 # %% ../../nbs/core/12_cheapen.ipynb #00000012
-def _unit_shape(unit:nn.Module) -> tuple:
+def _unit_shape(unit: nn.Module) -> tuple:
     "(channels in, channels out, stride) of a residual block"
-    if type(unit) not in _OWN_UNITS: return unit.conv1.in_channels, unit.conv1.out_channels, unit.stride
-    shortcut = unit.convShortcut if isinstance(unit, PreActivation) else unit.downsample and unit.downsample[0]
-    if shortcut is not None: return shortcut.in_channels, shortcut.out_channels, shortcut.stride[0]
+    if type(unit) not in _OWN_UNITS:
+        return unit.conv1.in_channels, unit.conv1.out_channels, unit.stride
+    shortcut = (
+        unit.convShortcut if isinstance(unit, PreActivation) else unit.downsample and unit.downsample[0]
+    )
+    if shortcut is not None:
+        return shortcut.in_channels, shortcut.out_channels, shortcut.stride[0]
     return unit.bn1.num_features, unit.bn1.num_features, 1
 
-def _unit_block(unit:nn.Module, block:Block, by:str) -> Block:
+
+def _unit_block(unit: nn.Module, block: Block, by: str) -> Block:
     "`block` in the layout that it gets in the place of `unit`"
-    if by == "convolution" and not unit.two: return replace(block, blocktype="Bottle")
-    if by == "convolution": return replace(block, blocktype="Old" if type(unit) is PostActivation else "Basic")
+    if by == "convolution" and not unit.two:
+        return replace(block, blocktype="Bottle")
+    if by == "convolution":
+        return replace(block, blocktype="Old" if type(unit) is PostActivation else "Basic")
     post, two = type(unit) is not PreActivation, BLOCKTYPES[block.blocktype] == 2
     return replace(block, blocktype="Old") if post and two else block
 
 # %% ../../nbs/core/12_cheapen.ipynb #00000014
-def _made_like(new:nn.Module, old:nn.Module) -> nn.Module:
+def _made_like(new: nn.Module, old: nn.Module) -> nn.Module:
     "`new` with initial weights, in the number format and mode of `old`"
     weight = next(old.parameters())
-    if not weight.is_meta: initialize(new)               # the meta device has shapes and no numbers
+    if not weight.is_meta:
+        initialize(new)  # the meta device has shapes and no numbers
     return new.to(weight.dtype).train(old.training)
 
-def _new_unit(block:Block, where:str, old:nn.Module) -> nn.Module:
+
+def _new_unit(block: Block, where: str, old: nn.Module) -> nn.Module:
     "A residual block of `block` in the place of `old`, with its norms and shortcut"
     post = type(old) is not PreActivation
     layout = PostActivation if post or block.blocktype == "Old" else PreActivation
-    if block.family == "module": layout = user_layout(block, layout)
+    if block.family == "module":
+        layout = user_layout(block, layout)
     new = _made_like(layout(block, *_unit_shape(old), where), old)
     if type(new) is (PostActivation if post else PreActivation):
         for name in ("bn1", "bn2", "convShortcut", "downsample"):
             kept = getattr(old, name, None)
-            if kept is not None and hasattr(new, name): setattr(new, name, kept)
+            if kept is not None and hasattr(new, name):
+                setattr(new, name, kept)
     return new
 
 # %% ../../nbs/core/12_cheapen.ipynb #00000016
 _PLACEMENTS = ("between", "pre", "post")
 
-def _new_chain(chain_layers:list, placement:str, stands_for:str, old:nn.Module) -> nn.Module:
+
+def _new_chain(chain_layers: list, placement: str, stands_for: str, old: nn.Module) -> nn.Module:
     "The chain in the place of the convolution `old`"
     new = chain(chain_layers)
     if placement != "between":
@@ -127,37 +176,45 @@ def _new_chain(chain_layers:list, placement:str, stands_for:str, old:nn.Module) 
         norm = nn.BatchNorm2d(old.in_channels if placement == "pre" else old.out_channels)
         end = [(f"bn_{placement}", norm), (f"relu_{placement}", nn.ReLU(inplace=True))]
         new = nn.Sequential(OrderedDict([*end, *inner] if placement == "pre" else [*inner, *end]))
-    new.stands_for = stands_for                              # what the convolution was
+    new.stands_for = stands_for  # what the convolution was
     return _made_like(new, old)
 
 # %% ../../nbs/core/12_cheapen.ipynb #00000018
-def _times(kernel) -> str: return "×".join(map(str, kernel if isinstance(kernel, tuple) else pair(kernel)))
+def _times(kernel) -> str:
+    return "×".join(map(str, kernel if isinstance(kernel, tuple) else pair(kernel)))
 
-def _convolution_text(conv:nn.Module) -> str:
+
+def _convolution_text(conv: nn.Module) -> str:
     "3×3, 64→128, stride 2"
+
     def unusual(name, usual):
         value = getattr(conv, name, usual)
         values = set(value) if isinstance(value, tuple) else {value}
         return "" if values == {usual} else f", {name} {value if len(values) > 1 else values.pop()}"
+
     kind = "" if isinstance(conv, nn.Conv2d) else f"{type(conv).__name__} "
     return f"{kind}{_times(conv.kernel_size)}, {conv.in_channels}→{conv.out_channels}" + "".join(
-        unusual(name, 1) for name in ("stride", "dilation", "groups"))
+        unusual(name, 1) for name in ("stride", "dilation", "groups")
+    )
 
 # %% ../../nbs/core/12_cheapen.ipynb #00000019
-def _layer_text(layer, last:bool) -> str:
+def _layer_text(layer, last: bool) -> str:
     "3×3 in 8 groups; 1×1 to 32 (channels, where another layer follows)"
-    if isinstance(layer, UserLayer): return f"Conv of {layer.source}"
-    if not isinstance(layer, Layer): return layer.kind.__name__
+    if isinstance(layer, UserLayer):
+        return f"Conv of {layer.source}"
+    if not isinstance(layer, Layer):
+        return layer.kind.__name__
     depthwise = layer.groups == layer.in_channels > 1 and layer.kernel != 1
     grouped = " depthwise" if depthwise else f" in {layer.groups} groups" if layer.groups > 1 else ""
     to = "" if last or layer.in_channels == layer.out_channels else f" to {layer.out_channels}"
     return _times(layer.kernel) + grouped + to
 
-def _chain_text(chain_layers:list) -> str:
+
+def _chain_text(chain_layers: list) -> str:
     return ", ".join(_layer_text(layer, layer is chain_layers[-1]) for layer in chain_layers)
 
 # %% ../../nbs/core/12_cheapen.ipynb #0000001a
-def _unit_text(unit:nn.Module) -> str:
+def _unit_text(unit: nn.Module) -> str:
     "residual block 3×3, 3×3; 64→128, stride 2"
     inp, out, stride = _unit_shape(unit)
     parts = [unit.conv1, getattr(unit, "conv2", None)]
@@ -165,33 +222,39 @@ def _unit_text(unit:nn.Module) -> str:
     kernels = ", ".join(_times(m.kernel_size) for m in inner)
     return f"residual block {kernels}; {inp}→{out}" + (f", stride {stride}" if stride != 1 else "")
 
-def _new_unit_text(unit:nn.Module, block:Block) -> str:
+
+def _new_unit_text(unit: nn.Module, block: Block) -> str:
     "1×1, 3×3, 1×1: the convolutions of the residual block in its place"
     inp, out, stride = _unit_shape(unit)
-    inputs = [inp, out][:BLOCKTYPES[block.blocktype]]
+    inputs = [inp, out][: BLOCKTYPES[block.blocktype]]
     return ", ".join(_chain_text(layers(block, n, out, stride)) for n in inputs)
 
 # %% ../../nbs/core/12_cheapen.ipynb #0000001c
-def _strange(conv:nn.Module) -> str:
+def _strange(conv: nn.Module) -> str:
     "Why a convolution can't be rebuilt from its attributes; an empty text if it can"
     name = type(conv).__name__
-    if not isinstance(conv, nn.Conv2d): return f"a {name} has no cheap form here"
-    if "weight" not in conv._parameters: return "its weight is computed from other tensors"
-    if is_lazy(conv._parameters["weight"]): return "not built yet; run the network once on a image first"
+    if not isinstance(conv, nn.Conv2d):
+        return f"a {name} has no cheap form here"
+    if "weight" not in conv._parameters:
+        return "its weight is computed from other tensors"
+    if is_lazy(conv._parameters["weight"]):
+        return "not built yet; run the network once on a image first"
     methods = ("forward", "_conv_forward")
     own = any(getattr(type(conv), method) is not getattr(nn.Conv2d, method) for method in methods)
     return f"a {name} computes in its own way" if own or "forward" in vars(conv) else ""
 
 # %% ../../nbs/core/12_cheapen.ipynb #0000001d
-def _is_plain(conv:nn.Conv2d) -> bool:
+def _is_plain(conv: nn.Conv2d) -> bool:
     "3×3, padding 1, dilation 1, one group, no bias: a convolution of a user's own is told of the stride only"
     padding = (1, 1) if conv.padding == "same" else tuple(pair(conv.padding))
     usual = (conv.kernel_size, padding, conv.dilation, conv.groups) == ((3, 3), (1, 1), (1, 1), 1)
     return usual and conv.bias is None and conv.padding_mode == "zeros" and len(set(conv.stride)) == 1
 
-def _unsuited(conv:nn.Conv2d, block:Block) -> str:
+
+def _unsuited(conv: nn.Conv2d, block: Block) -> str:
     "Why `block` has no form for this convolution; an empty text if it has"
-    if conv.groups > 1 and conv.groups == conv.in_channels: return "depthwise already"
+    if conv.groups > 1 and conv.groups == conv.in_channels:
+        return "depthwise already"
     if block.family == "full" and block.kernel == 2 and conv.kernel_size != (3, 3):
         return f"{block} is for 3×3 kernels"
     if block.family == "module" and not _is_plain(conv):
@@ -204,17 +267,21 @@ def _unsuited(conv:nn.Conv2d, block:Block) -> str:
 @dataclass
 class Site:
     "A convolution or residual block of a network, and what takes its place"
+
     module: nn.Module
-    names: list = field(default_factory=list)  # every name that it has in the network; several if it is shared
+    names: list = field(
+        default_factory=list
+    )  # every name that it has in the network; several if it is shared
     before: str = ""
     after: str = ""
-    block: Block | None = None                 # what is put there
-    build: Callable | None = None              # the module there -> its replacement; None: it is left
-    why: str = ""                              # why it is left
-    parameters: tuple = ()                     # numbers to train, before and after
+    block: Block | None = None  # what is put there
+    build: Callable | None = None  # the module there -> its replacement; None: it is left
+    why: str = ""  # why it is left
+    parameters: tuple = ()  # numbers to train, before and after
 
     @property
-    def is_unit(self) -> bool: return not _is_convolution(self.module)
+    def is_unit(self) -> bool:
+        return not _is_convolution(self.module)
 
     @property
     def like(self) -> tuple:
@@ -222,34 +289,41 @@ class Site:
         bias, padding = (getattr(self.module, name, None) for name in ("bias", "padding"))
         return self.before, self.block, bias is not None, padding, type(self.module)
 
-def _is_convolution(module:nn.Module) -> bool:
+
+def _is_convolution(module: nn.Module) -> bool:
     "One convolution, of PyTorch's or of its relatives (quantized, deformable)"
-    if isinstance(module, _ConvNd): return True
+    if isinstance(module, _ConvNd):
+        return True
     related = type(module).__module__.startswith(("torch.ao.nn", "torchvision.ops"))
     return related and hasattr(module, "kernel_size") and hasattr(module, "in_channels")
 
 # %% ../../nbs/core/12_cheapen.ipynb #00000020
-def _candidates(model:nn.Module, block:Block, by:str) -> list:
+def _candidates(model: nn.Module, block: Block, by: str) -> list:
     "The k×k convolutions (k > 1) and whole residual blocks of a network, in the order of its modules"
     found, unit = {}, None
     for name, module in model.named_modules(remove_duplicate=False):
-        if unit is not None and name.startswith(unit): continue         # a part of a block replaced whole
-        if _is_unit(module, block, by): unit = f"{name}." if name else ""
-        elif not _is_convolution(module) or max(pair(module.kernel_size)) == 1: continue
+        if unit is not None and name.startswith(unit):
+            continue  # a part of a block replaced whole
+        if _is_unit(module, block, by):
+            unit = f"{name}." if name else ""
+        elif not _is_convolution(module) or max(pair(module.kernel_size)) == 1:
+            continue
         found.setdefault(id(module), Site(module)).names.append(name)
     return list(found.values())
 
 # %% ../../nbs/core/12_cheapen.ipynb #00000022
-def _nearest(name:str, names:list) -> str:
+def _nearest(name: str, names: list) -> str:
     "The one of `names` that is most like `name`"
     return get_close_matches(str(name), names, n=1, cutoff=0)[0]
 
+
 def keep_filter(
-    model:nn.Module,
-    keep,             # names of layers or of larger parts, or a function (name, module) -> bool
+    model: nn.Module,
+    keep,  # names of layers or of larger parts, or a function (name, module) -> bool
 ) -> Callable:
     "`keep` as a function of a name and a module"
-    if callable(keep): return keep
+    if callable(keep):
+        return keep
     wanted = [keep] if isinstance(keep, str) else list(keep)
     names = [name for name, _ in model.named_modules(remove_duplicate=False) if name]
     for name in wanted:
@@ -259,7 +333,7 @@ def keep_filter(
     return lambda name, module: any(name == part or name.startswith(f"{part}.") for part in wanted)
 
 # %% ../../nbs/core/12_cheapen.ipynb #00000024
-def _fitted(place:Site, block:Block) -> Block:
+def _fitted(place: Site, block: Block) -> Block:
     "`block` with numbers that the channels of the place can be divided by"
     if not place.is_unit:
         conv = place.module
@@ -267,15 +341,18 @@ def _fitted(place:Site, block:Block) -> Block:
     inp, out, _ = _unit_shape(place.module)
     return fitting(block, math.gcd(inp, out), out)
 
-def _reason(place:Site, block:Block, is_first:bool, kept:Callable) -> str:
+
+def _reason(place: Site, block: Block, is_first: bool, kept: Callable) -> str:
     "Why a place is left, before any arithmetic; an empty text if it is not"
     parts = [part for prefix in place.names for part in place.module.named_modules(prefix=prefix)]
-    if any(kept(name, module) for name, module in parts): return "kept, as asked"
-    if is_first: return "the first layer"
+    if any(kept(name, module) for name, module in parts):
+        return "kept, as asked"
+    if is_first:
+        return "the first layer"
     return "" if place.is_unit else _strange(place.module) or _unsuited(place.module, block)
 
 # %% ../../nbs/core/12_cheapen.ipynb #00000025
-def _propose(place:Site, block:Block, placement:str):
+def _propose(place: Site, block: Block, placement: str):
     "Fill in what `block` would put at a place, in words and as a function that builds it"
     if place.is_unit:
         place.after = _new_unit_text(place.module, block)
@@ -286,55 +363,66 @@ def _propose(place:Site, block:Block, placement:str):
         place.build = partial(_new_chain, written, placement, place.before)
     place.block = block
 
-def _numbers(module:nn.Module) -> int: return sum(p.numel() for p in module.parameters() if not is_lazy(p))
 
-def _leave(place:Site, why:str):
+def _numbers(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters() if not is_lazy(p))
+
+
+def _leave(place: Site, why: str):
     place.why, place.build, place.after, place.block = why, None, "", None
     place.parameters = (_numbers(place.module),) * 2
 
-def _sketch(place:Site) -> nn.Module:
+
+def _sketch(place: Site) -> nn.Module:
     "What would be built there, as shapes without numbers"
     old = copy.deepcopy(place.module).to("meta")
-    with torch.device("meta"): return place.build(old)
+    with torch.device("meta"):
+        return place.build(old)
 
 # %% ../../nbs/core/12_cheapen.ipynb #00000026
 def _choose(place, block, is_first, kept, by, round_groups, more_expensive, placement, known):
     "Decide what becomes of a place; `known`: parameters of the replacements of its like, met before"
     place.before = _unit_text(place.module) if place.is_unit else _convolution_text(place.module)
-    if why := _reason(place, block, is_first, kept): return _leave(place, why)
+    if why := _reason(place, block, is_first, kept):
+        return _leave(place, why)
     plain = _unit_block(place.module, block, by) if place.is_unit else block
     fit = _fitted(place, plain)
     if fit != plain and not round_groups:
         return _leave(place, f"its channels do not divide for {block}; {fit} would fit")
     _propose(place, fit, placement)
-    if fit != plain: place.after += f" ({block} rounded to {fit})"
-    if place.like not in known: known[place.like] = _numbers(_sketch(place))
+    if fit != plain:
+        place.after += f" ({block} rounded to {fit})"
+    if place.like not in known:
+        known[place.like] = _numbers(_sketch(place))
     before, after = place.parameters = _numbers(place.module), known[place.like]
     if after >= before and not more_expensive:
         _leave(place, f"would not be cheaper: {before:,} → {after:,} parameters")
 
 # %% ../../nbs/core/12_cheapen.ipynb #00000027
-def _check_choice(value:str, known:tuple, what:str):
+def _check_choice(value: str, known: tuple, what: str):
     "Refuse an unknown value of an option"
-    if value in known: return
+    if value in known:
+        return
     raise InputError(f"unknown {what} {value!r}; use {', '.join(known[:-1])} or {known[-1]}")
 
+
 def find_sites(
-    model:nn.Module,
-    block:"str|Block",
-    keep=(),                    # these and all the following: see `cheapen`
-    first:bool=False,
-    by:str="auto",
-    round_groups:bool=False,
-    more_expensive:bool=False,
-    placement:str="between",
+    model: nn.Module,
+    block: "str|Block",
+    keep=(),  # these and all the following: see `cheapen`
+    first: bool = False,
+    by: str = "auto",
+    round_groups: bool = False,
+    more_expensive: bool = False,
+    placement: str = "between",
 ) -> list[Site]:
     "Every k×k convolution of a network, or residual block replaced whole, and what becomes of it"
     _check_choice(by, ("auto", "convolution", "block"), "way to substitute")
     _check_choice(placement, _PLACEMENTS, "placement")
     block, kept, name = parse_block(block), keep_filter(model, keep), type(model).__name__
     places = _candidates(model, block, by)
-    if not places: raise InputError(f"{name} has no convolution with a kernel larger than 1×1 to cheapen")
+    if not places:
+        raise InputError(f"{name} has no convolution with a kernel larger than 1×1 to cheapen")
     if by == "block" and not any(place.is_unit for place in places):
         raise InputError(f"{name} has no residual block that is known here; use by='convolution'")
     known, opening = {}, next((m for m in model.modules() if _is_convolution(m)), None)
@@ -346,52 +434,70 @@ def find_sites(
 # %% ../../nbs/core/12_cheapen.ipynb #00000029
 @torch.no_grad()
 def _watch(
-    model:nn.Module,
-    x,                 # (B, C, H, W) images, or the shape (C, H, W) of one
-    modules:dict,      # name -> module to watch
-    see:Callable,      # called as see(name, args, output) after each of them
+    model: nn.Module,
+    x,  # (B, C, H, W) images, or the shape (C, H, W) of one
+    modules: dict,  # name -> module to watch
+    see: Callable,  # called as see(name, args, output) after each of them
 ):
     "One forward pass in evaluation mode; modes and hooks are afterwards as before"
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
-    if not isinstance(x, torch.Tensor): x = torch.zeros(2, *x, device=like.device, dtype=like.dtype)
+    if not isinstance(x, torch.Tensor):
+        x = torch.zeros(2, *x, device=like.device, dtype=like.dtype)
     modes = {module: module.training for module in model.modules()}
-    hooks = [module.register_forward_hook(lambda _, args, output, name=name: see(name, args, output))
-             for name, module in modules.items()]
-    try: model.eval()(x)
+    hooks = [
+        module.register_forward_hook(lambda _, args, output, name=name: see(name, args, output))
+        for name, module in modules.items()
+    ]
+    try:
+        model.eval()(x)
     except (RuntimeError, ValueError, TypeError) as error:
-        raise InputError(f"{type(model).__name__} can't take an input of {tuple(x.shape[1:])}: "
-                         f"{str(error).splitlines()[0]}") from None
+        raise InputError(
+            f"{type(model).__name__} can't take an input of {tuple(x.shape[1:])}: "
+            f"{str(error).splitlines()[0]}"
+        ) from None
     finally:
-        for hook in hooks: hook.remove()
-        for module, mode in modes.items(): module.training = mode
+        for hook in hooks:
+            hook.remove()
+        for module, mode in modes.items():
+            module.training = mode
 
 # %% ../../nbs/core/12_cheapen.ipynb #0000002a
-def _input_shapes(model:nn.Module, places:list, input_shape) -> dict:
+def _input_shapes(model: nn.Module, places: list, input_shape) -> dict:
     "The shape (C, H, W) that each place gets, once for each time it is called: name -> list"
     shapes = {place.names[0]: [] for place in places}
-    def see(name, args, output): shapes[name].append(tuple(args[0].shape[1:]))
+
+    def see(name, args, output):
+        shapes[name].append(tuple(args[0].shape[1:]))
+
     _watch(model, input_shape, {place.names[0]: place.module for place in places}, see)
     return shapes
 
-def _place_mult_adds(place:Site, shapes:list) -> dict:
+
+def _place_mult_adds(place: Site, shapes: list) -> dict:
     "Multiply-adds at a place for one image, before and after"
-    def count(module): return sum(mult_adds(module.to("meta"), shape) for shape in shapes)
+
+    def count(module):
+        return sum(mult_adds(module.to("meta"), shape) for shape in shapes)
+
     before = count(copy.deepcopy(place.module))
     after = before if place.build is None else count(_sketch(place))
     return dict(mult_adds_before=before, mult_adds_after=after)
 
 # %% ../../nbs/core/12_cheapen.ipynb #0000002b
-def _original(model:nn.Module) -> nn.Module:
+def _original(model: nn.Module) -> nn.Module:
     "The network itself, where it comes wrapped by torch.compile"
-    if isinstance(model, nn.Module): return getattr(model, "_orig_mod", model)
-    raise InputError(f"a network (an nn.Module) is needed, not {model!r}; "
-                     "network_from_torchvision makes one by name")
+    if isinstance(model, nn.Module):
+        return getattr(model, "_orig_mod", model)
+    raise InputError(
+        f"a network (an nn.Module) is needed, not {model!r}; network_from_torchvision makes one by name"
+    )
+
 
 def plan(
-    model:nn.Module,
-    block:"str|Block",
-    input_shape=None,   # (C, H, W) of one image; without it multiply-adds are not counted
-    **options,          # those of `cheapen`: keep, first, by, round_groups, more_expensive, placement
+    model: nn.Module,
+    block: "str|Block",
+    input_shape=None,  # (C, H, W) of one image; without it multiply-adds are not counted
+    **options,  # those of `cheapen`: keep, first, by, round_groups, more_expensive, placement
 ) -> list[dict]:
     "What `cheapen` would do: a row for each k×k convolution, or block replaced whole; `why` where it is left"
     model, rows, known = _original(model), [], {}
@@ -399,69 +505,95 @@ def plan(
     shapes = _input_shapes(model, places, input_shape) if input_shape is not None else None
     for place in places:
         before, after = place.parameters
-        row = dict(layer=place.names[0], before=place.before, after=place.after or "as it is",
-                   parameters_before=before, parameters_after=after)
+        row = dict(
+            layer=place.names[0],
+            before=place.before,
+            after=place.after or "as it is",
+            parameters_before=before,
+            parameters_after=after,
+        )
         if shapes is not None:
             seen = (*place.like, *shapes[place.names[0]])
-            if seen not in known: known[seen] = _place_mult_adds(place, shapes[place.names[0]])
+            if seen not in known:
+                known[seen] = _place_mult_adds(place, shapes[place.names[0]])
             row |= known[seen]
         rows.append(row | dict(why=place.why))
     return rows
 
 # %% ../../nbs/core/12_cheapen.ipynb #00000031
-def _duplicate(model:nn.Module) -> nn.Module:
+def _duplicate(model: nn.Module) -> nn.Module:
     "A deep copy; tensors that a module has computed (as weight norm does) are copied without their history"
-    computed = [value for module in model.modules() for value in vars(module).values()
-                if isinstance(value, torch.Tensor) and value.grad_fn is not None]
+    computed = [
+        value
+        for module in model.modules()
+        for value in vars(module).values()
+        if isinstance(value, torch.Tensor) and value.grad_fn is not None
+    ]
     return copy.deepcopy(model, {id(value): value.detach().clone() for value in computed})
 
-def _start_afresh(model:nn.Module):
+
+def _start_afresh(model: nn.Module):
     "New initial weights, in place, in every module that can make them"
     stale = []
-    if any(weight.is_meta for weight in model.parameters()): return       # no numbers, nothing to draw
+    if any(weight.is_meta for weight in model.parameters()):
+        return  # no numbers, nothing to draw
     for name, module in model.named_modules():
         reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
-        if reset is not None: reset()
+        if reset is not None:
+            reset()
         else:
             held = [key for key, value in module._parameters.items() if value is not None]
             stale += [f"{name}.{key}".lstrip(".") for key in held]
         weight, bias = (module._parameters.get(key) for key in ("weight", "bias"))
         own = isinstance(module, nn.Conv2d) or (isinstance(module, nn.Linear) and bias is not None)
-        if own and weight is not None and not is_lazy(weight): initialize(module)
+        if own and weight is not None and not is_lazy(weight):
+            initialize(module)
     if stale:
         more = f" and {len(stale) - 1} more" if len(stale) > 1 else ""
-        warnings.warn(f"kept as in the teacher, for want of a reset_parameters: {stale[0]}{more}", stacklevel=3)
+        warnings.warn(
+            f"kept as in the teacher, for want of a reset_parameters: {stale[0]}{more}", stacklevel=3
+        )
 
 # %% ../../nbs/core/12_cheapen.ipynb #00000032
-def _put(model:nn.Module, name:str, module:nn.Module) -> nn.Module:
+def _put(model: nn.Module, name: str, module: nn.Module) -> nn.Module:
     "The network with `module` under that name (the network itself has the name '')"
-    if not name: return module
+    if not name:
+        return module
     parent, _, child = name.rpartition(".")
     setattr(model.get_submodule(parent), child, module)
     return model
 
-def _substitute(student:nn.Module, place:Site) -> nn.Module:
+
+def _substitute(student: nn.Module, place: Site) -> nn.Module:
     "Put the replacement at every name of a place, in place; a shared layer stays shared"
     old = student.get_submodule(place.names[0])
-    with torch.device(next(old.parameters()).device): new = place.build(old)
-    for name in place.names: student = _put(student, name, new)
+    with torch.device(next(old.parameters()).device):
+        new = place.build(old)
+    for name in place.names:
+        student = _put(student, name, new)
     return student
 
 # %% ../../nbs/core/12_cheapen.ipynb #00000034
-def _common_block(places:list, spec:dict) -> "Block|None":
+def _common_block(places: list, spec: dict) -> "Block|None":
     "The one block that makes our own network of the student, or None"
     used = {place.block for place in places if place.is_unit}
-    if len(used) != 1 or any((place.build is not None) != place.is_unit for place in places): return None
+    if len(used) != 1 or any((place.build is not None) != place.is_unit for place in places):
+        return None
     block, old = used.pop(), parse_block(spec["block"])
-    if not all(type(place.module) is PostActivation for place in places if place.is_unit): return block
-    if old.blocktype == "Old": return block if block and block.blocktype == "Old" else None
-    if block.blocktype == "Old": return replace(block, blocktype="Basic")      # the network is post-activation
+    if not all(type(place.module) is PostActivation for place in places if place.is_unit):
+        return block
+    if old.blocktype == "Old":
+        return block if block and block.blocktype == "Old" else None
+    if block.blocktype == "Old":
+        return replace(block, blocktype="Basic")  # the network is post-activation
     return block
 
-def _retitle(student:nn.Module, block:Block, options:dict, places:list):
+
+def _retitle(student: nn.Module, block: Block, options: dict, places: list):
     "Bring `spec` and `title` in step with what was replaced"
     spec = getattr(student, "spec", None)
-    if not spec or not any(place.build for place in places): return
+    if not spec or not any(place.build for place in places):
+        return
     if spec["network"] == "torchvision":
         fresh = spec["block"] is None and not callable(options.get("keep"))
         student.spec = spec | dict(block=str(block), options=options) if fresh else None
@@ -473,103 +605,131 @@ def _retitle(student:nn.Module, block:Block, options:dict, places:list):
     student.title = student.title.removesuffix(spec["block"]) + ending
 
 # %% ../../nbs/core/12_cheapen.ipynb #00000035
-def _tell_if_nothing(places:list, block:Block, model:nn.Module):
+def _tell_if_nothing(places: list, block: Block, model: nn.Module):
     "Warn if no layer was replaced (S is the full convolution: nothing is expected of it)"
-    if any(place.build for place in places) or (block.family == "full" and block.kernel == 3): return
+    if any(place.build for place in places) or (block.family == "full" and block.kernel == 3):
+        return
     reasons = Counter(place.why.split(":")[0] for place in places)
     listed = "; ".join(f"{count} × {why}" for why, count in reasons.items())
     warnings.warn(f"nothing of this {type(model).__name__} was cheapened by {block}: {listed}", stacklevel=3)
 
 # %% ../../nbs/core/12_cheapen.ipynb #00000036
 def cheapen(
-    model:nn.Module,           # the teacher; it stays as it is
-    block:"str|Block",         # what to put in: G(4), BG(2,M/8), a released name, a `Block`
-    keep=(),                   # to leave: names of layers or larger parts; or a function (name, module) -> bool
-    first:bool=False,          # replace the first convolution too? The paper leaves it
-    by:str="auto",             # convolution: one for one; block: whole residual blocks; auto: as in the paper
-    round_groups:bool=False,   # where the channels do not divide, take the nearest numbers that do?
-    more_expensive:bool=False,         # replace also where that does not save parameters?
-    placement:str="between",   # of BN and ReLU in the chain: between its layers; pre or post: at that end too
-    keep_weights:bool=False,   # keep the teacher's weights in the layers that are left? Else all are new
+    model: nn.Module,  # the teacher; it stays as it is
+    block: "str|Block",  # what to put in: G(4), BG(2,M/8), a released name, a `Block`
+    keep=(),  # to leave: names of layers or larger parts; or a function (name, module) -> bool
+    first: bool = False,  # replace the first convolution too? The paper leaves it
+    by: str = "auto",  # convolution: one for one; block: whole residual blocks; auto: as in the paper
+    round_groups: bool = False,  # where the channels do not divide, take the nearest numbers that do?
+    more_expensive: bool = False,  # replace also where that does not save parameters?
+    placement: str = "between",  # of BN and ReLU in the chain: between its layers; pre or post: at that end too
+    keep_weights: bool = False,  # keep the teacher's weights in the layers that are left? Else all are new
 ) -> nn.Module:
     "The student: a copy of the network with its k×k convolutions replaced, every weight trainable"
     model, block = _original(model), parse_block(block)
-    if not callable(keep): keep = [keep] if isinstance(keep, str) else list(keep)
-    options = dict(keep=keep, first=first, by=by, round_groups=round_groups, more_expensive=more_expensive, placement=placement)
+    if not callable(keep):
+        keep = [keep] if isinstance(keep, str) else list(keep)
+    options = dict(
+        keep=keep,
+        first=first,
+        by=by,
+        round_groups=round_groups,
+        more_expensive=more_expensive,
+        placement=placement,
+    )
     places = find_sites(model, block, **options)
     student = _duplicate(model)
     for weight in student.parameters():
-        if not is_lazy(weight): weight.requires_grad_(weight.dtype.is_floating_point)
-    if not keep_weights: _start_afresh(student)
+        if not is_lazy(weight):
+            weight.requires_grad_(weight.dtype.is_floating_point)
+    if not keep_weights:
+        _start_afresh(student)
     for place in places:
-        if place.build: student = _substitute(student, place)
+        if place.build:
+            student = _substitute(student, place)
     _retitle(student, block, options, places)
     _tell_if_nothing(places, block, model)
     return student
 
 # %% ../../nbs/core/12_cheapen.ipynb #0000005a
-def _inner_names(model:nn.Module) -> tuple:
+def _inner_names(model: nn.Module) -> tuple:
     "Names of modules inside residual blocks and cheap chains: not every student has them"
+
     def is_whole(module):
         return type(module) in _OWN_UNITS or _is_basic_block(module) or hasattr(module, "stands_for")
+
     whole = tuple(f"{name}." for name, module in model.named_modules() if name and is_whole(module))
     return tuple(name for name, _ in model.named_modules() if name.startswith(whole))
 
-def _working_convolutions(model:nn.Module) -> set:
+
+def _working_convolutions(model: nn.Module) -> set:
     "Names of the k×k convolutions that are or could be cheapened; of all but the first if there are none such"
     convolutions = {name: m for name, m in model.named_modules() if isinstance(m, nn.Conv2d)}
     opening = next(iter(convolutions), None)
     spatial = {name: m for name, m in convolutions.items() if max(m.kernel_size) > 1 and name != opening}
     inside = set(_inner_names(model))
-    full = {name for name, m in spatial.items() if name in inside or m.groups == 1 or m.groups < m.in_channels}
+    full = {
+        name for name, m in spatial.items() if name in inside or m.groups == 1 or m.groups < m.in_channels
+    }
     return full or set(spatial)
 
 # %% ../../nbs/core/12_cheapen.ipynb #0000005b
-def _tensor_changes(x:torch.Tensor) -> int:
+def _tensor_changes(x: torch.Tensor) -> int:
     "How often a tensor was changed in place; 0 under torch.inference_mode, which does not count"
     return 0 if x.is_inference() else x._version
 
-def _record(model:nn.Module, x) -> list:
+
+def _record(model: nn.Module, x) -> list:
     "(name, (B, C, H, W) output, its count of changes) of each call of each module, in the order of execution"
     seen = []
+
     def see(name, args, output):
         if isinstance(output, torch.Tensor) and output.dim() == 4 and output.is_floating_point():
             seen.append((name, output, _tensor_changes(output)))
+
     _watch(model, x, {name: module for name, module in model.named_modules() if name}, see)
     return seen
 
 # %% ../../nbs/core/12_cheapen.ipynb #0000005c
 def attention_choice(
-    model:nn.Module,
-    x,                # (B, C, H, W) images, or the shape (C, H, W) of one
+    model: nn.Module,
+    x,  # (B, C, H, W) images, or the shape (C, H, W) of one
 ) -> list[str]:
     "Names of the layers to compare: the last activation at each resolution, in the order of execution"
     model = _original(model)
-    if getattr(model, "attention_layers", None): return list(model.attention_layers)
+    if getattr(model, "attention_layers", None):
+        return list(model.attention_layers)
     seen, inner, working = _record(model, x), set(_inner_names(model)), _working_convolutions(model)
     calls = Counter(name for name, _, _ in seen)
     sizes = {output.shape[2:] for name, output, _ in seen if name in working and output[0, 0].numel() > 1}
-    best = {}                                           # size -> (minus the depth in the tree, moment, name)
+    best = {}  # size -> (minus the depth in the tree, moment, name)
     for moment, (name, output, changes) in enumerate(seen):
         usable = calls[name] == 1 and name not in inner and _tensor_changes(output) == changes
         rank, size = (-name.count("."), moment, name), output.shape[2:]
-        if usable and size in sizes: best[size] = max(rank, best.get(size, rank))
-    if best: return [name for _, _, name in sorted(best.values(), key=lambda rank: rank[1])]
-    raise InputError(f"no activation of this {type(model).__name__} can be compared by itself; name the layers")
+        if usable and size in sizes:
+            best[size] = max(rank, best.get(size, rank))
+    if best:
+        return [name for _, _, name in sorted(best.values(), key=lambda rank: rank[1])]
+    raise InputError(
+        f"no activation of this {type(model).__name__} can be compared by itself; name the layers"
+    )
 
 # %% ../../nbs/core/12_cheapen.ipynb #00000062
-_TORCHVISION_ARGUMENTS = dict.fromkeys(   # without auxiliary classifiers the output is the logits alone
-    ("googlenet", "inception_v3"), dict(aux_logits=False, init_weights=True))
+_TORCHVISION_ARGUMENTS = dict.fromkeys(  # without auxiliary classifiers the output is the logits alone
+    ("googlenet", "inception_v3"), dict(aux_logits=False, init_weights=True)
+)
+
 
 def network_from_torchvision(
-    architecture:str,          # of torchvision.models.list_models(module=torchvision.models): resnet18, ...
-    num_classes:int=1000,
-    block:"str|Block|None"=None,  # None: the network as it is
-    options:dict|None=None,    # of `cheapen`, as a checkpoint holds them
-    **named,                   # the same, one by one
+    architecture: str,  # of torchvision.models.list_models(module=torchvision.models): resnet18, ...
+    num_classes: int = 1000,
+    block: "str|Block|None" = None,  # None: the network as it is
+    options: dict | None = None,  # of `cheapen`, as a checkpoint holds them
+    **named,  # the same, one by one
 ) -> nn.Module:
     "A classification network of torchvision by its name, with initial weights, cheapened if a block is given"
     from torchvision import models
+
     known = models.list_models(module=models)
     if architecture not in known:
         hint = _nearest(architecture, known)
@@ -579,7 +739,8 @@ def network_from_torchvision(
         raise InputError("keep takes names here, not a function: a checkpoint can't hold code")
     arguments = dict(num_classes=num_classes) | _TORCHVISION_ARGUMENTS.get(architecture, {})
     model = models.get_model(architecture, weights=None, **arguments)
-    model.spec = dict(network="torchvision", architecture=architecture, num_classes=num_classes, block=None,
-                      options={})
+    model.spec = dict(
+        network="torchvision", architecture=architecture, num_classes=num_classes, block=None, options={}
+    )
     model.title = architecture
     return model if block is None else cheapen(model, block, keep_weights=True, **options)

@@ -10,7 +10,20 @@ __all__ = ['TEMPORARY', 'LOCKS', 'NETWORKS', 'FORMAT', 'VERSION', 'FOREIGN', 'SE
            'load_weights', 'load_original']
 
 # %% ../../nbs/distillation/24_checkpoints.ipynb #00000002
-import hashlib, inspect, io, json, math, os, platform, re, shutil, stat, tempfile, time, warnings, zipfile
+import hashlib
+import inspect
+import io
+import json
+import math
+import os
+import platform
+import re
+import shutil
+import stat
+import tempfile
+import time
+import warnings
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,11 +32,11 @@ from filelock import lock_descriptor
 from torch import nn
 
 from ..blocks.families import parse_block
-from ..surgery.replacement import network_from_torchvision
-from ..models.segmentation import erfnet
 from ..errors import InputError, lookup
 from ..models.resnet import resnet18, resnet18_half, resnet34
+from ..models.segmentation import erfnet
 from ..models.wide_resnet import wrn
+from ..surgery.replacement import network_from_torchvision
 
 # %% ../../nbs/distillation/24_checkpoints.ipynb #00000005
 def new_file_mode() -> int:
@@ -33,25 +46,30 @@ def new_file_mode() -> int:
     return 0o666 & ~mask
 
 # %% ../../nbs/distillation/24_checkpoints.ipynb #00000006
-def before(path:"str|Path") -> Path:
+def before(path: "str|Path") -> Path:
     "Where the file is kept that stood at `path` before the last one was written: NAME.before.pt"
     path = Path(path)
     return path.with_name(f"{path.stem}.before{path.suffix}")
 
-def keep_before(path:Path):
+
+def keep_before(path: Path):
     "Keep the file at `path` under a second name too; at no moment is it without its first"
-    if not path.exists(): return
+    if not path.exists():
+        return
     before(path).unlink(missing_ok=True)
-    try: os.link(path, before(path))           # no copy: two names for one file
-    except OSError: shutil.copy2(path, before(path))     # a file system without links
+    try:
+        os.link(path, before(path))  # no copy: two names for one file
+    except OSError:
+        shutil.copy2(path, before(path))  # a file system without links
 
 # %% ../../nbs/distillation/24_checkpoints.ipynb #00000007
-TEMPORARY = ".moonshine-tmp"   # the end of a name that no other program uses
+TEMPORARY = ".moonshine-tmp"  # the end of a name that no other program uses
+
 
 def write_whole(
-    path:"str|Path",
-    write,            # function that takes an open binary file
-    keep:bool=False,  # the old file stays, as `before(path)`
+    path: "str|Path",
+    write,  # function that takes an open binary file
+    keep: bool = False,  # the old file stays, as `before(path)`
 ):
     "Write a file by way of a temporary one beside it: afterwards it is the new one, or still the old one"
     path = Path(path)
@@ -59,8 +77,10 @@ def write_whole(
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, write, keep)
     except OSError as error:
-        raise InputError(f"{path} can't be written ({error.strerror or error}); "
-                         "what was saved before is unchanged") from None
+        raise InputError(
+            f"{path} can't be written ({error.strerror or error}); what was saved before is unchanged"
+        ) from None
+
 
 def _write(path, write, keep):
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
@@ -69,22 +89,27 @@ def _write(path, write, keep):
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, new_file_mode())       # a temporary file is private; the real one need not be
-        if keep: keep_before(path)
+        os.chmod(temporary, new_file_mode())  # a temporary file is private; the real one need not be
+        if keep:
+            keep_before(path)
         os.replace(temporary, path)
     except BaseException:
-        with suppress(OSError): os.unlink(temporary)
+        with suppress(OSError):
+            os.unlink(temporary)
         raise
 
-def tidy(path:"str|Path"):
+
+def tidy(path: "str|Path"):
     "Remove the temporary files of a process that was killed while it wrote `path`; nobody may be writing it now"
     path = Path(path)
     name = re.compile(re.escape(f".{path.name}.") + r"[a-z0-9_]{8}" + re.escape(TEMPORARY))
     for file in path.parent.iterdir() if path.parent.is_dir() else ():
-        if name.fullmatch(file.name): file.unlink(missing_ok=True)
+        if name.fullmatch(file.name):
+            file.unlink(missing_ok=True)
 
 # %% ../../nbs/distillation/24_checkpoints.ipynb #0000000e
-LOCKS = set()   # the locks that this process holds
+LOCKS = set()  # the locks that this process holds
+
 
 def _let_go():
     "A forked worker is not the run: it closes its copies of the locks, which does not free them"
@@ -93,47 +118,62 @@ def _let_go():
         lock.handle = None
     LOCKS.clear()
 
-if hasattr(os, "register_at_fork"): os.register_at_fork(after_in_child=_let_go)
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
 
 # %% ../../nbs/distillation/24_checkpoints.ipynb #0000000f
-def lock_file(run:"str|Path") -> Path:
+def lock_file(run: "str|Path") -> Path:
     "The lock file of a run: `checkpoints/.T.moonshine-lock` for `checkpoints/T`"
     run = Path(run)
     return run.with_name(f".{run.name}.moonshine-lock")
 
+
 class Lock:
-    "A run that one process at a time may write: `with Lock(\"checkpoints/T\"): ...`"
-    def __init__(self, run:"str|Path"): self.run, self.path, self.handle = Path(run), lock_file(run), None
+    'A run that one process at a time may write: `with Lock("checkpoints/T"): ...`'
+
+    def __init__(self, run: "str|Path"):
+        self.run, self.path, self.handle = Path(run), lock_file(run), None
 
     def __enter__(self):
-        while not self.held(): self.take()
+        while not self.held():
+            self.take()
         return self
 
     def held(self) -> bool:
         "Whether this process has it, and the file of that name is still the one that it locked"
-        try: return self.handle is not None and os.path.samestat(os.fstat(self.handle), os.lstat(self.path))
-        except FileNotFoundError: return False
+        try:
+            return self.handle is not None and os.path.samestat(os.fstat(self.handle), os.lstat(self.path))
+        except FileNotFoundError:
+            return False
 
     def take(self):
         "Open the file and lock it, or say who has it"
         self.drop()
         handle, created = _open(self.path)
-        try: self.ours = _lock(handle, self.run, self.path) or created
-        except BaseException: os.close(handle); raise
+        try:
+            self.ours = _lock(handle, self.run, self.path) or created
+        except BaseException:
+            os.close(handle)
+            raise
         self.handle = handle
         LOCKS.add(self)
-        with suppress(OSError): _write_holder(handle)        # on a full disk it is locked all the same
+        with suppress(OSError):
+            _write_holder(handle)  # on a full disk it is locked all the same
 
     def drop(self):
-        if self.handle is not None: os.close(self.handle)
+        if self.handle is not None:
+            os.close(self.handle)
         self.handle = None
         LOCKS.discard(self)
 
     def __exit__(self, *error):
         if self.held():
             with suppress(OSError):
-                if self.ours: self.path.unlink()      # before it is free, so that nobody locks a file that goes
-                else: os.ftruncate(self.handle, 0)    # somebody made it, and it was empty
+                if self.ours:
+                    self.path.unlink()  # before it is free, so that nobody locks a file that goes
+                else:
+                    os.ftruncate(self.handle, 0)  # somebody made it, and it was empty
         self.drop()
 
 # %% ../../nbs/distillation/24_checkpoints.ipynb #00000010
@@ -141,251 +181,350 @@ def owner() -> dict:
     "Who holds a lock"
     return dict(process=os.getpid(), host=platform.node(), since=time.strftime("%Y-%m-%d %H:%M:%S"))
 
-def holder(handle) -> dict|None:
+
+def holder(handle) -> dict | None:
     "Whom an open lock file names; None if no lock of ours was written into it"
     try:
-        os.lseek(handle, 1, os.SEEK_SET)       # Windows lets nobody read the first byte of a locked file
+        os.lseek(handle, 1, os.SEEK_SET)  # Windows lets nobody read the first byte of a locked file
         found = json.loads(os.read(handle, 1000))
-    except (OSError, ValueError, RecursionError): return None
+    except (OSError, ValueError, RecursionError):
+        return None
     return found if isinstance(found, dict) and found.keys() >= owner().keys() else None
+
 
 def _write_holder(handle):
     os.ftruncate(handle, 0)
     os.lseek(handle, 0, os.SEEK_SET)
     os.write(handle, b" " + json.dumps(owner()).encode())
 
+
 def _not_ours(path):
     return InputError(f"{path} is not a lock file of moonshine; move it away, or give this run another name")
+
 
 def _open(path):
     "(the open lock file, whether it was created just now); a link is not followed"
     flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        while True:                                           # it may come or go between two of these lines
+        while True:  # it may come or go between two of these lines
             if not os.path.lexists(path):
-                with suppress(FileExistsError): return os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666), True
+                with suppress(FileExistsError):
+                    return os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666), True
             with suppress(FileNotFoundError):
-                if not stat.S_ISREG(os.lstat(path).st_mode): raise _not_ours(path)
+                if not stat.S_ISREG(os.lstat(path).st_mode):
+                    raise _not_ours(path)
                 return os.open(path, flags), False
     except OSError as error:
-        raise InputError(f"nothing can be written in {path.parent} ({error.strerror}); "
-                         "name a folder that can be written") from None
+        raise InputError(
+            f"nothing can be written in {path.parent} ({error.strerror}); name a folder that can be written"
+        ) from None
+
 
 def _lock(handle, run, path) -> bool:
     "Lock the open file, or say who has it; returns whether a lock of ours, now free, was written into it"
-    try: free = lock_descriptor(handle, blocking=False)
+    try:
+        free = lock_descriptor(handle, blocking=False)
     except OSError as error:
         warnings.warn(f"{path} can't be locked ({error.strerror}); start no second run of its name")
         free = True
     named = holder(handle)
     if not free:
         who = "process {process} on {host}, since {since}".format(**named) if named else "another process"
-        raise InputError(f"{run} is being trained by {who}; wait for it, stop it, or give this run another name")
+        raise InputError(
+            f"{run} is being trained by {who}; wait for it, stop it, or give this run another name"
+        )
     found = os.fstat(handle)
-    if not named and (found.st_size or found.st_nlink > 1): raise _not_ours(path)
+    if not named and (found.st_size or found.st_nlink > 1):
+        raise _not_ours(path)
     return bool(named)
 
 # %% ../../nbs/distillation/24_checkpoints.ipynb #0000002f
-def non_finite(values, name:str="") -> str:
+def non_finite(values, name: str = "") -> str:
     "Where the first NaN or infinity stands in tensors, numbers, and dicts and lists of them; '' if all are finite"
     if isinstance(values, torch.Tensor):
         numbers = values.is_floating_point() or values.is_complex()
         return (name or "tensor") if numbers and not values.isfinite().all() else ""
-    if isinstance(values, float): return "" if math.isfinite(values) else name or "number"
-    items = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, (list, tuple)) else ()
+    if isinstance(values, float):
+        return "" if math.isfinite(values) else name or "number"
+    items = (
+        values.items()
+        if isinstance(values, dict)
+        else enumerate(values)
+        if isinstance(values, (list, tuple))
+        else ()
+    )
     found = (non_finite(value, f"{name}.{key}" if name else str(key)) for key, value in items)
     return next(filter(None, found), "")
+
 
 def _without_masks(net, model):
     "The weights, and the buffers with 0 for each minus infinity"
     learned, infinity = {name for name, _ in model.named_parameters()}, float("inf")
     allow = lambda value: torch.nan_to_num(value, nan=float("nan"), posinf=infinity, neginf=0.0)
-    mask = lambda name, value: name not in learned and isinstance(value, torch.Tensor) and value.is_floating_point()
+    mask = lambda name, value: (
+        name not in learned and isinstance(value, torch.Tensor) and value.is_floating_point()
+    )
     return {name: allow(value) if mask(name, value) else value for name, value in net.items()}
 
+
 def non_finite_state(
-    content:dict,      # of a checkpoint
-    model:nn.Module,   # tells parameters from buffers
+    content: dict,  # of a checkpoint
+    model: nn.Module,  # tells parameters from buffers
 ) -> str:
     "What of a checkpoint's weights, momentum and history is NaN or infinite, in words; '' if nothing is"
     optimizer = content.get("optimizer")
-    parts = dict(weights=_without_masks(content["net"], model), history=content.get("history"), started=content.get("started"),
-                 momentum=optimizer.get("state") if isinstance(optimizer, dict) else None)
+    parts = dict(
+        weights=_without_masks(content["net"], model),
+        history=content.get("history"),
+        started=content.get("started"),
+        momentum=optimizer.get("state") if isinstance(optimizer, dict) else None,
+    )
     found = {part: non_finite(values) for part, values in parts.items()}
     return next((f"{place} of the {part}" for part, place in found.items() if place), "")
 
 # %% ../../nbs/distillation/24_checkpoints.ipynb #00000013
-NETWORKS = {"wrn": wrn, "resnet18": resnet18, "resnet34": resnet34, "resnet18_half": resnet18_half, "erfnet": erfnet,
-            "torchvision": network_from_torchvision}
-FORMAT, VERSION = "moonshine checkpoint", 3    # 2: may hold a started epoch; 3: names spelled as in PyTorch
-FOREIGN = "your own"   # the network of a spec that no name here can build
+NETWORKS = {
+    "wrn": wrn,
+    "resnet18": resnet18,
+    "resnet34": resnet34,
+    "resnet18_half": resnet18_half,
+    "erfnet": erfnet,
+    "torchvision": network_from_torchvision,
+}
+FORMAT, VERSION = "moonshine checkpoint", 3  # 2: may hold a started epoch; 3: names spelled as in PyTorch
+FOREIGN = "your own"  # the network of a spec that no name here can build
 
-def foreign_spec(model:nn.Module, **facts) -> dict:
+
+def foreign_spec(model: nn.Module, **facts) -> dict:
     "The `spec` of a network that is code of somebody's own: enough to be recognized, not to be built"
     return dict(network=FOREIGN, architecture=type(model).__name__, **facts)
 
+
 def save(
-    path:"str|Path",
-    model:nn.Module,   # one of ours: it has a `spec`
-    keep:bool=False,   # the file that is there stays, as NAME.before.pt
-    **info,            # whatever else is kept: epoch, recipe, history, optimizer, classes, normalization, ...
+    path: "str|Path",
+    model: nn.Module,  # one of ours: it has a `spec`
+    keep: bool = False,  # the file that is there stays, as NAME.before.pt
+    **info,  # whatever else is kept: epoch, recipe, history, optimizer, classes, normalization, ...
 ):
     "Write a checkpoint, whole or not at all"
     if not getattr(model, "spec", None):
-        raise InputError(f"this {type(model).__name__} has no spec to build it again from; give it one "
-                         "(model.spec = foreign_spec(model)), or save its state_dict() yourself")
-    content, memory = dict(format=FORMAT, version=VERSION, **model.spec, **info, net=model.state_dict()), io.BytesIO()
+        raise InputError(
+            f"this {type(model).__name__} has no spec to build it again from; give it one "
+            "(model.spec = foreign_spec(model)), or save its state_dict() yourself"
+        )
+    content, memory = (
+        dict(format=FORMAT, version=VERSION, **model.spec, **info, net=model.state_dict()),
+        io.BytesIO(),
+    )
     if bad := non_finite_state(content, model):
         good = last_good(path, model)
-        raise InputError(f"{bad} is not finite, so {path} is not written; " + (
-            f"the last good state is in {good}: resume from it with a smaller --lr" if good else
-            "no good state was saved before: start again with a smaller --lr"))
+        raise InputError(
+            f"{bad} is not finite, so {path} is not written; "
+            + (
+                f"the last good state is in {good}: resume from it with a smaller --lr"
+                if good
+                else "no good state was saved before: start again with a smaller --lr"
+            )
+        )
     torch.save(content, memory)
     write_whole(path, lambda file: file.write(sealed(memory.getvalue())), keep)
 
 # %% ../../nbs/distillation/24_checkpoints.ipynb #00000015
-SEAL = b"sha256 "   # followed by 64 digits, at the very end
+SEAL = b"sha256 "  # followed by 64 digits, at the very end
 
-def sealed(archive:bytes) -> bytes:
+
+def sealed(archive: bytes) -> bytes:
     "A zip archive with the checksum of the whole as its comment"
     size = len(SEAL) + 64
-    archive = archive[:-2] + size.to_bytes(2, "little")     # the archive ends with the length of its comment
+    archive = archive[:-2] + size.to_bytes(2, "little")  # the archive ends with the length of its comment
     return archive + SEAL + hashlib.sha256(archive).hexdigest().encode()
 
-def check_seal(content:bytes):
+
+def check_seal(content: bytes):
     "Compare a file with its checksum; what others wrote has only the checksums of its parts, or none"
-    archive, seal = content[:-64 - len(SEAL)], content[-64 - len(SEAL):]
-    if seal.startswith(SEAL): good = hashlib.sha256(archive).hexdigest().encode() == seal[len(SEAL):]
-    elif zipfile.is_zipfile(io.BytesIO(content)): good = zipfile.ZipFile(io.BytesIO(content)).testzip() is None
-    else: good = True                                       # a file of a PyTorch before 1.6
-    if not good: raise zipfile.BadZipFile("it has changed since it was written: its checksum differs")
+    archive, seal = content[: -64 - len(SEAL)], content[-64 - len(SEAL) :]
+    if seal.startswith(SEAL):
+        good = hashlib.sha256(archive).hexdigest().encode() == seal[len(SEAL) :]
+    elif zipfile.is_zipfile(io.BytesIO(content)):
+        good = zipfile.ZipFile(io.BytesIO(content)).testzip() is None
+    else:
+        good = True  # a file of a PyTorch before 1.6
+    if not good:
+        raise zipfile.BadZipFile("it has changed since it was written: its checksum differs")
 
 # %% ../../nbs/distillation/24_checkpoints.ipynb #00000017
-def contents(path:Path):
+def contents(path: Path):
     "What is in a file that `torch.save` wrote; code in it is not run"
     content = path.read_bytes()
     check_seal(content)
     return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
-def reason(error:Exception) -> str:
+
+def reason(error: Exception) -> str:
     "Why a file could not be read, in a few words"
-    if code := re.search(r"GLOBAL (\S+)", str(error)): return f"it asks for code to be run: {code[1]}"
+    if code := re.search(r"GLOBAL (\S+)", str(error)):
+        return f"it asks for code to be run: {code[1]}"
     return str(error) if isinstance(error, zipfile.BadZipFile) else type(error).__name__
 
-def offer(path:Path) -> str:
+
+def offer(path: Path) -> str:
     "The checkpoint before, if there is one and it is whole"
-    try: contents(before(path))
-    except Exception: return ""
+    try:
+        contents(before(path))
+    except Exception:
+        return ""
     return f"; the one before it is whole, to go on from there: mv {before(path)} {path}"
 
-def last_good(path:"str|Path", model:nn.Module) -> Path|None:
+
+def last_good(path: "str|Path", model: nn.Module) -> Path | None:
     "The file at `path`, or the one before it: the first that is whole and finite"
     for place in (Path(path), before(path)):
-        with suppress(Exception):                              # absent, damaged, or something else
-            if not non_finite_state(contents(place), model): return place
+        with suppress(Exception):  # absent, damaged, or something else
+            if not non_finite_state(contents(place), model):
+                return place
     return None
 
 # %% ../../nbs/distillation/24_checkpoints.ipynb #00000018
-def read(path:"str|Path") -> dict:
+def read(path: "str|Path") -> dict:
     "The contents of a checkpoint file, ours or the released program's, without building anything"
     path = Path(path)
-    if not path.is_file(): raise InputError(f"no checkpoint {path}; train it first, or name another{offer(path)}")
-    try: content = contents(path)
-    except Exception as error:   # torch.load raises many kinds, and any of them means the same here
-        raise InputError(f"{path} is not a checkpoint that can be read safely ({reason(error)}); "
-                         f"it may be damaged, truncated, or of another program{offer(path)}") from None
+    if not path.is_file():
+        raise InputError(f"no checkpoint {path}; train it first, or name another{offer(path)}")
+    try:
+        content = contents(path)
+    except Exception as error:  # torch.load raises many kinds, and any of them means the same here
+        raise InputError(
+            f"{path} is not a checkpoint that can be read safely ({reason(error)}); "
+            f"it may be damaged, truncated, or of another program{offer(path)}"
+        ) from None
     if not isinstance(content, dict) or not isinstance(content.get("net"), dict):
         raise InputError(f"{path} is not a moonshine checkpoint: it has no weights under 'net'")
     return content
 
 # %% ../../nbs/distillation/24_checkpoints.ipynb #0000001a
 def fill(
-    model:nn.Module,     # gets the weights
-    net:dict,            # name -> tensor
-    path:"str|Path"="",  # for messages
+    model: nn.Module,  # gets the weights
+    net: dict,  # name -> tensor
+    path: "str|Path" = "",  # for messages
 ) -> nn.Module:
     "Saved weights put into a network, all of them or none (`InputError`)"
     own = model.state_dict()
     missing = [key for key in own if key not in net and not key.endswith("num_batches_tracked")]
     wrong = missing + [key for key in net if key not in own]
     if wrong:
-        raise InputError(f"{path} does not fit the network it describes; "
-                         f"{len(wrong)} names differ, e.g. {wrong[0]}")
+        raise InputError(
+            f"{path} does not fit the network it describes; {len(wrong)} names differ, e.g. {wrong[0]}"
+        )
     for key, value in net.items():
         if not isinstance(value, torch.Tensor):
             raise InputError(f"{path} does not fit the network it describes: {key} is no tensor")
         if value.shape != own[key].shape:
-            raise InputError(f"{path} does not fit the network it describes: {key} is {tuple(value.shape)} "
-                             f"in the file, {tuple(own[key].shape)} in the network")
+            raise InputError(
+                f"{path} does not fit the network it describes: {key} is {tuple(value.shape)} "
+                f"in the file, {tuple(own[key].shape)} in the network"
+            )
     model.load_state_dict(net, strict=False)
     return model
 
+
 def build(
-    info:dict,           # network, its arguments, and `net`
-    path:"str|Path"="",  # for messages
+    info: dict,  # network, its arguments, and `net`
+    path: "str|Path" = "",  # for messages
 ) -> nn.Module:
     "The network that a checkpoint describes, with its weights, in evaluation mode"
     if info.get("network") == FOREIGN:
-        raise InputError(f"{path} holds weights of a network of your own, {info['architecture']}; build that "
-                         "network yourself and fill it with load_weights(path, network)")
+        raise InputError(
+            f"{path} holds weights of a network of your own, {info['architecture']}; build that "
+            "network yourself and fill it with load_weights(path, network)"
+        )
     builder = lookup(NETWORKS, info.get("network"), "network")
     model = builder(**{key: info[key] for key in inspect.signature(builder).parameters if key in info})
     return fill(model, info["net"], path).eval()
 
 # %% ../../nbs/distillation/24_checkpoints.ipynb #0000001c
-def is_original(content:dict) -> bool: return "conv" in content and "blocktype" in content
+def is_original(content: dict) -> bool:
+    return "conv" in content and "blocktype" in content
 
-def describe_original(content:dict, path:"str|Path"="") -> dict:
+
+def describe_original(content: dict, path: "str|Path" = "") -> dict:
     "A released checkpoint's description in our words"
     if not content["conv"]:
-        raise InputError(f"{path} was made with --module {content.get('module')}, code of its author's own; "
-                         "its network can't be built from the file")
+        raise InputError(
+            f"{path} was made with --module {content.get('module')}, code of its author's own; "
+            "its network can't be built from the file"
+        )
     net = content["net"]
     parts = {name.split(".")[1] for name in net if name.startswith("block1.")}
     curves = ("train_losses", "train_errors", "val_losses", "val_errors")
     rows = zip(*[map(float, content.get(curve, [])) for curve in curves])
-    history = [dict(epoch=i, train_loss=a, train_error=b, test_loss=c, test_error=d)
-               for i, (a, b, c, d) in enumerate(rows, 1)]
-    return dict(format="released", network="wrn", depth=int(content["depth"]), width=content["width"],
-                block=str(parse_block(content["conv"], content["blocktype"])),
-                num_classes=net["fc.weight"].shape[0], splits=len(parts),
-                epoch=content["epoch"] + 1, history=history, normalization=None, net=net)
+    history = [
+        dict(epoch=i, train_loss=a, train_error=b, test_loss=c, test_error=d)
+        for i, (a, b, c, d) in enumerate(rows, 1)
+    ]
+    return dict(
+        format="released",
+        network="wrn",
+        depth=int(content["depth"]),
+        width=content["width"],
+        block=str(parse_block(content["conv"], content["blocktype"])),
+        num_classes=net["fc.weight"].shape[0],
+        splits=len(parts),
+        epoch=content["epoch"] + 1,
+        history=history,
+        normalization=None,
+        net=net,
+    )
 
 # %% ../../nbs/distillation/24_checkpoints.ipynb #0000001d
-RENAMED = {"normalisation": "normalization", "optimiser": "optimizer", "pictures": "images"}    # formats 1 and 2 -> 3
+RENAMED = {
+    "normalisation": "normalization",
+    "optimiser": "optimizer",
+    "pictures": "images",
+}  # formats 1 and 2 -> 3
+
 
 def upgraded(content):
     "What a checkpoint or result of an older format holds, under the names of format 3; the weights are left alone"
-    if isinstance(content, list): return [upgraded(part) for part in content]
-    if not isinstance(content, dict): return content
+    if isinstance(content, list):
+        return [upgraded(part) for part in content]
+    if not isinstance(content, dict):
+        return content
     return {RENAMED.get(key, key): part if key == "net" else upgraded(part) for key, part in content.items()}
 
-def describe(path:"str|Path") -> dict:
+
+def describe(path: "str|Path") -> dict:
     "A checkpoint's content in our words, the weights under `net`; nothing is built"
     content = read(path)
-    if is_original(content): return describe_original(content, path)
+    if is_original(content):
+        return describe_original(content, path)
     if content.get("format") != FORMAT:
-        raise InputError(f"{path} is a checkpoint of another program; "
-                         "moonshine reads its own and the released code's")
+        raise InputError(
+            f"{path} is a checkpoint of another program; moonshine reads its own and the released code's"
+        )
     if content["version"] > VERSION:
-        raise InputError(f"{path} was written by a newer moonshine (format {content['version']}, "
-                         f"this one reads {VERSION}); update moonshine")
+        raise InputError(
+            f"{path} was written by a newer moonshine (format {content['version']}, "
+            f"this one reads {VERSION}); update moonshine"
+        )
     return upgraded(content)
 
-def load(path:"str|Path"):
+
+def load(path: "str|Path"):
     "A checkpoint, ours or the released program's: (network in evaluation mode, dict of all but its weights)"
     content = describe(path)
     return build(content, path), {key: value for key, value in content.items() if key != "net"}
 
+
 def load_weights(
-    path:"str|Path",
-    model:nn.Module,  # built by you, as it was when it was saved
+    path: "str|Path",
+    model: nn.Module,  # built by you, as it was when it was saved
 ) -> nn.Module:
     "A checkpoint's weights in a network of your own, in evaluation mode"
     return fill(model, describe(path)["net"], path).eval()
 
-def load_original(path:"str|Path") -> nn.Module:
+
+def load_original(path: "str|Path") -> nn.Module:
     "The network in a file of the released program (`NAME.t7`), in evaluation mode"
     if not is_original(read(path)):
         raise InputError(f"{path} was not written by the released program; use load")

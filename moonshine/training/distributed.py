@@ -8,7 +8,9 @@ __all__ = ['PATIENCE', 'started_together', 'size', 'rank', 'local_rank', 'losses
            'first_to_say']
 
 # %% ../../nbs/distillation/25_distributed.ipynb #00000002
-import inspect, os, zlib
+import inspect
+import os
+import zlib
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 
@@ -19,44 +21,69 @@ from torch.nn.parallel import DistributedDataParallel
 from ..errors import InputError
 
 # %% ../../nbs/distillation/25_distributed.ipynb #00000005
-PATIENCE = timedelta(minutes=10)   # the longest that one process works alone: rank 0, listing ImageNet's files
+PATIENCE = timedelta(minutes=10)  # the longest that one process works alone: rank 0, listing ImageNet's files
+
 
 def started_together() -> bool:
     "Whether `torchrun`, or something like it, started this process as one of several"
-    return int(os.environ.get("WORLD_SIZE", 1)) > 1 and {"RANK", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
+    return (
+        int(os.environ.get("WORLD_SIZE", 1)) > 1
+        and {"RANK", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
+    )
 
-def size() -> int: return distributed.get_world_size() if distributed.is_initialized() else 1
-def rank() -> int: return distributed.get_rank() if distributed.is_initialized() else 0
-def local_rank() -> int: return int(os.environ.get("LOCAL_RANK", rank()))     # among those of this machine
+
+def size() -> int:
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def rank() -> int:
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def local_rank() -> int:
+    return int(os.environ.get("LOCAL_RANK", rank()))  # among those of this machine
 
 # %% ../../nbs/distillation/25_distributed.ipynb #00000007
 @contextmanager
 def losses_told():
     "Within `with`, a lost process is an `InputError`"
-    try: yield
+    try:
+        yield
     except RuntimeError as error:
-        if size() == 1 or not (isinstance(error, distributed.DistError) or "gloo" in str(error).lower()): raise
-        raise InputError("another process of this run has ended; what was saved before is kept, "
-                         "--resume goes on from there") from error
+        if size() == 1 or not (isinstance(error, distributed.DistError) or "gloo" in str(error).lower()):
+            raise
+        raise InputError(
+            "another process of this run has ended; what was saved before is kept, "
+            "--resume goes on from there"
+        ) from error
 
 # %% ../../nbs/distillation/25_distributed.ipynb #00000008
 @contextmanager
 def joined():
     "Within `with`, this process works with the others that were started with it, if there are any"
-    if not started_together(): yield; return
-    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and distributed.is_nccl_available() else "gloo"
+    if not started_together():
+        yield
+        return
+    backend = (
+        "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and distributed.is_nccl_available() else "gloo"
+    )
     distributed.init_process_group(backend, timeout=PATIENCE)
-    with losses_told(): yield
-    distributed.destroy_process_group()      # not after an error: that might wait for those who are gone
+    with losses_told():
+        yield
+    distributed.destroy_process_group()  # not after an error: that might wait for those who are gone
 
 # %% ../../nbs/distillation/25_distributed.ipynb #00000009
-def own_device(name:str) -> torch.device:
+def own_device(name: str) -> torch.device:
     "The device of this name; `cuda` is cuda:0 for the first process of a machine, cuda:1 for the next, ..."
-    if size() == 1 or not name.startswith("cuda"): return torch.device(name)
-    if name != "cuda": raise InputError(f"{name} is one GPU, for {size()} processes; use --device cuda")
+    if size() == 1 or not name.startswith("cuda"):
+        return torch.device(name)
+    if name != "cuda":
+        raise InputError(f"{name} is one GPU, for {size()} processes; use --device cuda")
     gpus, processes = torch.cuda.device_count(), os.environ.get("LOCAL_WORLD_SIZE", size())
     if local_rank() >= gpus:
-        raise InputError(f"{processes} processes for {gpus} GPUs; start one for each GPU, or use --device cpu")
+        raise InputError(
+            f"{processes} processes for {gpus} GPUs; start one for each GPU, or use --device cpu"
+        )
     torch.cuda.set_device(local_rank())
     return torch.device("cuda", local_rank())
 
@@ -65,55 +92,67 @@ def share() -> slice:
     "Which images of each batch this process takes"
     return slice(rank(), None, size())
 
+
 def counted(
-    images:int,  # in the batch of all processes
+    images: int,  # in the batch of all processes
 ) -> int:
     "How many of them are this process'"
     return len(range(rank(), images, size()))
 
 # %% ../../nbs/distillation/25_distributed.ipynb #0000000f
 def weighed(
-    loss:torch.Tensor,  # mean over this process' images
-    images:int,       # in the batch of all processes
+    loss: torch.Tensor,  # mean over this process' images
+    images: int,  # in the batch of all processes
 ) -> torch.Tensor:
     "The loss, weighed so that the average of the gradients is the gradient of the average"
     return loss if size() == 1 else loss * (size() * counted(images) / images)
 
-def wrap_ddp(network:nn.Module) -> nn.Module:
+
+def wrap_ddp(network: nn.Module) -> nn.Module:
     "The network, its weights and buffers those of rank 0 now, and its gradients averaged from now on"
-    if size() == 1: return network
-    if rank(): torch.manual_seed(torch.randint(2**31, ()).item() + rank())   # dropout of its own
+    if size() == 1:
+        return network
+    if rank():
+        torch.manual_seed(torch.randint(2**31, ()).item() + rank())  # dropout of its own
     names = inspect.signature(DistributedDataParallel).parameters
-    no_sync = "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"   # new, old name
+    no_sync = (
+        "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"
+    )  # new, old name
     return DistributedDataParallel(network, **{no_sync: False})
 
+
 @torch.no_grad()
-def same_buffers(network:nn.Module):
+def same_buffers(network: nn.Module):
     "Give every process the running statistics of rank 0"
     if size() > 1:
-        for buffer in network.buffers(): distributed.broadcast(buffer, 0)
+        for buffer in network.buffers():
+            distributed.broadcast(buffer, 0)
 
 # %% ../../nbs/distillation/25_distributed.ipynb #00000011
-def total(values:dict) -> dict:
+def total(values: dict) -> dict:
     "Each value (a scalar) summed over the processes, in float64"
-    if size() == 1 or not values: return values
+    if size() == 1 or not values:
+        return values
     sums = torch.stack([value.detach().double() for value in values.values()])
     distributed.all_reduce(sums)
     return dict(zip(values, sums))
 
+
 def means(
-    values:dict,    # name -> scalar, a mean over this process' images
-    images:int,   # in the batch of all processes
+    values: dict,  # name -> scalar, a mean over this process' images
+    images: int,  # in the batch of all processes
 ) -> dict:
     "Means over the images of all processes"
-    if size() == 1: return values
+    if size() == 1:
+        return values
     sums = total({name: value.double() * counted(images) for name, value in values.items()})
     return {name: value / images for name, value in sums.items()}
 
 # %% ../../nbs/distillation/25_distributed.ipynb #00000014
-def agreed(signal:int|None) -> int|None:
+def agreed(signal: int | None) -> int | None:
     "The signal that this process has noted or, if it has noted none, another one's"
-    if size() == 1: return signal
+    if size() == 1:
+        return signal
     number = torch.tensor(int(signal or 0))
     distributed.all_reduce(number, distributed.ReduceOp.MAX)
     return number.item() or None
@@ -121,14 +160,19 @@ def agreed(signal:int|None) -> int|None:
 # %% ../../nbs/distillation/25_distributed.ipynb #00000016
 def from_first(work):
     "What `work()` gives in rank 0, where alone it is done, in every process; or its `InputError`"
-    if size() == 1: return work()
+    if size() == 1:
+        return work()
     box = [None]
     if rank() == 0:
-        try: box = [work()]
-        except InputError as error: box = [error]
+        try:
+            box = [work()]
+        except InputError as error:
+            box = [error]
     distributed.broadcast_object_list(box)
-    if isinstance(box[0], InputError): raise box[0]
+    if isinstance(box[0], InputError):
+        raise box[0]
     return box[0]
+
 
 @contextmanager
 def first_within(context):
@@ -138,10 +182,12 @@ def first_within(context):
         yield
 
 # %% ../../nbs/distillation/25_distributed.ipynb #0000001a
-def first_to_say(message:str) -> bool:
+def first_to_say(message: str) -> bool:
     "Whether no other process has said this yet"
-    if not started_together(): return True
+    if not started_together():
+        return True
     try:
         store, _, _ = next(distributed.rendezvous("env://", timeout=timedelta(seconds=10)))
         return store.add(f"said {zlib.crc32(message.encode())}", 1) == 1
-    except (RuntimeError, ValueError): return True          # nobody is there to ask
+    except (RuntimeError, ValueError):
+        return True  # nobody is there to ask

@@ -11,7 +11,17 @@ __all__ = ['BACKUPS', 'Recipe', 'check_recipe', 'pick_device', 'small_step', 'bf
            'check_state', 'begin', 'train']
 
 # %% ../../nbs/distillation/26_training.ipynb #00000002
-import json, os, platform, re, shlex, signal, subprocess, sys, threading, time, warnings
+import json
+import os
+import platform
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
@@ -24,38 +34,40 @@ from torch import nn
 from torch.nn import functional as F
 
 from .. import __version__
-from . import checkpoints as checkpoint
-from . import distributed as workers
-from ..losses.attention import Taps, compared_layers
 from ..data.datasets import Data
 from ..errors import InputError
+from ..losses.attention import Taps, compared_layers
 from ..losses.terms import Loss, cross_entropy
+from . import checkpoints as checkpoint
+from . import distributed as workers
 
 # %% ../../nbs/distillation/26_training.ipynb #00000005
 @dataclass(frozen=True)
 class Recipe:
     "How to train; the defaults are the paper's for CIFAR"
+
     epochs: int = 200
     batch_size: int = 128
     learning_rate: float = 0.1
-    lr_decay_ratio: float = 0.2              # the learning rate is multiplied by this ...
-    epoch_step: tuple = (60, 120, 160)       # ... at the start of each of these epochs, counted from 0
+    lr_decay_ratio: float = 0.2  # the learning rate is multiplied by this ...
+    epoch_step: tuple = (60, 120, 160)  # ... at the start of each of these epochs, counted from 0
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    seed: int = 0                            # initial weights, order, crops and flips
-    amp: str = "none"                        # none: float32; bf16: mixed precision; auto: bf16 if it is faster here
-    augment: bool = True                     # pad by 4, crop at random, flip half
-    compile: bool = False                    # torch.compile the training step: begins a minute or two later, then faster
+    seed: int = 0  # initial weights, order, crops and flips
+    amp: str = "none"  # none: float32; bf16: mixed precision; auto: bf16 if it is faster here
+    augment: bool = True  # pad by 4, crop at random, flip half
+    compile: bool = False  # torch.compile the training step: begins a minute or two later, then faster
 
-    def rate(self, epoch:int) -> float:
+    def rate(self, epoch: int) -> float:
         "The learning rate of an epoch, counted from 0"
         return self.learning_rate * self.lr_decay_ratio ** sum(epoch >= step for step in self.epoch_step)
 
 # %% ../../nbs/distillation/26_training.ipynb #00000007
-def check_recipe(recipe:Recipe) -> Recipe:
+def check_recipe(recipe: Recipe) -> Recipe:
     "The recipe, or an `InputError` that names the number that can't be"
     at_least = dict(
-        epochs=1, batch_size=1, learning_rate=0, lr_decay_ratio=0, momentum=0, weight_decay=0, seed=0)
+        epochs=1, batch_size=1, learning_rate=0, lr_decay_ratio=0, momentum=0, weight_decay=0, seed=0
+    )
     for field, least in at_least.items():
         value = getattr(recipe, field)
         if not least <= value < float("inf"):
@@ -67,27 +79,31 @@ def check_recipe(recipe:Recipe) -> Recipe:
     return recipe
 
 # %% ../../nbs/distillation/26_training.ipynb #0000000a
-def pick_device(name:str="auto") -> torch.device:
+def pick_device(name: str = "auto") -> torch.device:
     "A device by name: auto, cpu, cuda, cuda:1, mps, ..."
-    if name == "auto": name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = workers.own_device(name)
         torch.empty(1, device=device)
-    except InputError: raise
+    except InputError:
+        raise
     except Exception:
         others = f", or cuda:0 to cuda:{torch.cuda.device_count() - 1}" if torch.cuda.is_available() else ""
         raise InputError(f"device {name!r} isn't there; use auto or cpu{others}") from None
     return device
 
 # %% ../../nbs/distillation/26_training.ipynb #0000000b
-def small_step(dtype:torch.dtype, device:torch.device) -> float:
+def small_step(dtype: torch.dtype, device: torch.device) -> float:
     "Seconds of a convolution of small maps and its gradient, the best of five"
     random = torch.Generator().manual_seed(0)
-    x, weight = (torch.randn(*shape, generator=random).to(device, memory_format=torch.channels_last).requires_grad_()
-                 for shape in ((16, 32, 32, 32), (32, 32, 3, 3)))
+    x, weight = (
+        torch.randn(*shape, generator=random).to(device, memory_format=torch.channels_last).requires_grad_()
+        for shape in ((16, 32, 32, 32), (32, 32, 3, 3))
+    )
     wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     times = []
-    for _ in range(6):                                      # the first one is not counted
+    for _ in range(6):  # the first one is not counted
         start = time.perf_counter()
         with torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
             F.conv2d(x, weight, padding=1).float().mean().backward()
@@ -95,76 +111,92 @@ def small_step(dtype:torch.dtype, device:torch.device) -> float:
         times.append(time.perf_counter() - start)
     return min(times[1:])
 
+
 @cache
-def bf16_gain(device:torch.device) -> float:
+def bf16_gain(device: torch.device) -> float:
     "How many times faster bfloat16 is than float32 on a device, measured once; 0 where it can't be used"
-    try: return small_step(torch.float32, device) / small_step(torch.bfloat16, device)
-    except (RuntimeError, TypeError): return 0.0
+    try:
+        return small_step(torch.float32, device) / small_step(torch.bfloat16, device)
+    except (RuntimeError, TypeError):
+        return 0.0
 
 # %% ../../nbs/distillation/26_training.ipynb #0000000c
-def uses_bf16(recipe:Recipe, device:torch.device) -> bool:
+def uses_bf16(recipe: Recipe, device: torch.device) -> bool:
     "Whether a recipe computes in bfloat16 here; auto: if that is faster by a fifth at least"
     return recipe.amp == "bf16" or recipe.amp == "auto" and bf16_gain(device) >= 1.2
 
-def precision(recipe:Recipe, device:torch.device):
+
+def precision(recipe: Recipe, device: torch.device):
     "The context in which a forward pass runs: float32, or bfloat16 where the recipe says so"
     return torch.autocast(device.type, torch.bfloat16) if uses_bf16(recipe, device) else nullcontext()
 
-def precision_words(amp:str, device:torch.device) -> str:
+
+def precision_words(amp: str, device: torch.device) -> str:
     "What the numbers are and, if that was chosen here, why"
     name = "bfloat16" if uses_bf16(Recipe(amp=amp), device) else "float32"
-    return name if amp != "auto" else f"{name}, chosen: bfloat16 is {bf16_gain(device):.2f} times as fast as float32 here"
+    return (
+        name
+        if amp != "auto"
+        else f"{name}, chosen: bfloat16 is {bf16_gain(device):.2f} times as fast as float32 here"
+    )
 
 # %% ../../nbs/distillation/26_training.ipynb #00000010
 def deterministic():
     "From now on only operations whose result is the same every time"
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")      # what cuBLAS needs for it
-    torch.backends.cudnn.benchmark = False                           # which would choose by the clock
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for it
+    torch.backends.cudnn.benchmark = False  # which would choose by the clock
     torch.use_deterministic_algorithms(True)
 
 # %% ../../nbs/distillation/26_training.ipynb #00000012
 class RunningAverage:
     "Running means over images, kept on the device as they come"
-    def __init__(self, sums:dict|None=None, count:int=0): self.sums, self.count = dict(sums or {}), count
 
-    def add(self, values:dict, count:int):
+    def __init__(self, sums: dict | None = None, count: int = 0):
+        self.sums, self.count = dict(sums or {}), count
+
+    def add(self, values: dict, count: int):
         "`values`: means over `count` images"
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, 0.0) + value.detach().double() * count
         self.count += count
 
-    def means(self) -> dict: return {name: (total / self.count).item() for name, total in self.sums.items()}
+    def means(self) -> dict:
+        return {name: (total / self.count).item() for name, total in self.sums.items()}
 
-def errors(logits:torch.Tensor, labels:torch.Tensor, prefix:str) -> dict:
+
+def errors(logits: torch.Tensor, labels: torch.Tensor, prefix: str) -> dict:
     "Error and top-5 error, percent: the label is not the first, not among the first five"
-    top = logits.topk(min(5, logits.shape[1]), 1).indices == labels[:, None]      # (B, 5)
+    top = logits.topk(min(5, logits.shape[1]), 1).indices == labels[:, None]  # (B, 5)
     wrong = lambda hit: 100 * (1 - hit.any(1).double().mean())
     return {f"{prefix}_error": wrong(top[:, :1]), f"{prefix}_top5_error": wrong(top)}
 
 # %% ../../nbs/distillation/26_training.ipynb #00000014
 @torch.no_grad()
-def evaluate(model:nn.Module, data:Data, recipe:Recipe=Recipe(), after_batch=lambda: None) -> dict:
+def evaluate(model: nn.Module, data: Data, recipe: Recipe = Recipe(), after_batch=lambda: None) -> dict:
     "Loss and errors (percent) on the test images"
     device, means, left = next(model.parameters()).device, RunningAverage(), len(data.test)
     workers.same_buffers(model)
     model.eval()
     for x, y in data.test_batches(data.test_batch, device, workers.share()):
-        with precision(recipe, device): logits = model(x).float()
+        with precision(recipe, device):
+            logits = model(x).float()
         scores = dict(test_loss=F.cross_entropy(logits, y), **errors(logits, y, "test"))
         means.add(scores, workers.counted(min(left, data.test_batch)))
         left -= data.test_batch
         after_batch()
-    means.sums, means.count = workers.total(means.sums), len(data.test)      # over all processes
+    means.sums, means.count = workers.total(means.sums), len(data.test)  # over all processes
     return means.means()
 
 # %% ../../nbs/distillation/26_training.ipynb #00000016
 class Progress:
     "fastprogress bars where somebody can watch them, plain lines elsewhere"
-    def __init__(self, epochs:range, quiet:bool=False):
+
+    def __init__(self, epochs: range, quiet: bool = False):
         self.epochs, self.quiet = epochs, quiet
         wanted = not quiet and len(epochs) and (IN_NOTEBOOK or sys.stdout.isatty())
         self.bar = master_bar(epochs) if wanted else None
-        if self.bar is not None: self.epochs = self.bar
+        if self.bar is not None:
+            self.epochs = self.bar
 
     def batches(self, batches, total):
         return batches if self.bar is None else progress_bar(batches, total=total, parent=self.bar)
@@ -174,61 +206,85 @@ class Progress:
             self.bar.child.comment = "  ".join(f"{name} {value.item():.3g}" for name, value in terms.items())
 
     def line(self, text):
-        if self.bar is not None: self.bar.write(text)
-        elif not self.quiet: print(text, flush=True)
+        if self.bar is not None:
+            self.bar.write(text)
+        elif not self.quiet:
+            print(text, flush=True)
 
 # %% ../../nbs/distillation/26_training.ipynb #00000018
 def momentum_buffers(
-    saved:dict,             # the optimizer's `state_dict()` in a checkpoint
-    weights:dict,           # name -> parameter, in the optimizer's order
-    path:"str|Path"="",     # for messages
+    saved: dict,  # the optimizer's `state_dict()` in a checkpoint
+    weights: dict,  # name -> parameter, in the optimizer's order
+    path: "str|Path" = "",  # for messages
 ) -> list:
     "The momentum of each parameter, None where there is none yet; `InputError` if one does not fit its parameter"
     try:
         numbers = [number for group in saved["param_groups"] for number in group["params"]]
         buffers = [saved["state"].get(number, {}).get("momentum_buffer") for number in numbers]
-    except (AttributeError, KeyError, TypeError): raise InputError(f"{path} holds no optimizer state that can be read") from None
+    except (AttributeError, KeyError, TypeError):
+        raise InputError(f"{path} holds no optimizer state that can be read") from None
     if len(buffers) != len(weights):
-        raise InputError(f"{path} holds the momentum of {len(buffers)} parameters; the network has {len(weights)}")
+        raise InputError(
+            f"{path} holds the momentum of {len(buffers)} parameters; the network has {len(weights)}"
+        )
     for buffer, (name, weight) in zip(buffers, weights.items()):
-        if buffer is None: continue
+        if buffer is None:
+            continue
         what = f"{path} can't be resumed: the momentum of {name}"
-        if not isinstance(buffer, torch.Tensor) or buffer.layout != torch.strided: raise InputError(f"{what} is no plain tensor")
+        if not isinstance(buffer, torch.Tensor) or buffer.layout != torch.strided:
+            raise InputError(f"{what} is no plain tensor")
         if (buffer.shape, buffer.dtype) != (weight.shape, weight.dtype):
-            raise InputError(f"{what} is {tuple(buffer.shape)} {buffer.dtype}, not {tuple(weight.shape)} {weight.dtype}")
-        if not buffer.isfinite().all(): raise InputError(f"{what} is not finite")
+            raise InputError(
+                f"{what} is {tuple(buffer.shape)} {buffer.dtype}, not {tuple(weight.shape)} {weight.dtype}"
+            )
+        if not buffer.isfinite().all():
+            raise InputError(f"{what} is not finite")
     return buffers
+
 
 @dataclass
 class State:
     "Where a training stands, but for the weights"
+
     optimizer: torch.optim.Optimizer
-    history: list = field(default_factory=list)     # a dict for each finished epoch
-    means: RunningAverage = field(default_factory=RunningAverage)     # over the images seen of the started epoch
-    seconds: float = 0.0                            # spent on the started epoch
+    history: list = field(default_factory=list)  # a dict for each finished epoch
+    means: RunningAverage = field(default_factory=RunningAverage)  # over the images seen of the started epoch
+    seconds: float = 0.0  # spent on the started epoch
 
     def content(self) -> dict:
         "What a checkpoint keeps of it"
         started = dict(images=self.means.count, sums=dict(self.means.sums), seconds=self.seconds)
-        return dict(epoch=len(self.history), history=self.history, started=started,
-                    optimizer=self.optimizer.state_dict(), random=random_state())
+        return dict(
+            epoch=len(self.history),
+            history=self.history,
+            started=started,
+            optimizer=self.optimizer.state_dict(),
+            random=random_state(),
+        )
 
-    def restore(self, content:dict):
+    def restore(self, content: dict):
         "Become what a checkpoint says; of the optimizer only the momentum, for the rest is the recipe's"
-        started = content.get("started", dict(images=0, sums={}, seconds=0.0))   # format 1: whole epochs only
+        started = content.get("started", dict(images=0, sums={}, seconds=0.0))  # format 1: whole epochs only
         self.restore_momentum(content["optimizer"])
         self.history, self.seconds = list(content["history"]), started["seconds"]
         self.means = RunningAverage(started["sums"], started["images"])
-        if "random" in content: set_random_state(content["random"])
+        if "random" in content:
+            set_random_state(content["random"])
         return self
 
-    def restore_momentum(self, saved:dict):
+    def restore_momentum(self, saved: dict):
         "Take the momentum from a saved optimizer state"
-        weights = [(weight, group["momentum"]) for group in self.optimizer.param_groups for weight in group["params"]]
-        buffers = momentum_buffers(saved, {f"parameter {at}": weight for at, (weight, _) in enumerate(weights)})
+        weights = [
+            (weight, group["momentum"]) for group in self.optimizer.param_groups for weight in group["params"]
+        ]
+        buffers = momentum_buffers(
+            saved, {f"parameter {at}": weight for at, (weight, _) in enumerate(weights)}
+        )
         self.optimizer.state.clear()
         for (weight, momentum), buffer in zip(weights, buffers):
-            if momentum and buffer is not None:      # the fused step takes it for granted that both lie in memory alike
+            if (
+                momentum and buffer is not None
+            ):  # the fused step takes it for granted that both lie in memory alike
                 self.optimizer.state[weight]["momentum_buffer"] = torch.empty_like(weight).copy_(buffer)
 
 # %% ../../nbs/distillation/26_training.ipynb #00000019
@@ -236,40 +292,56 @@ def random_state() -> list:
     "The states of PyTorch's global generators: of the CPU, then of each GPU in use"
     return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [])]
 
-def set_random_state(states:list):
+
+def set_random_state(states: list):
     torch.set_rng_state(states[0])
-    for gpu, state in enumerate(states[1:1 + torch.cuda.device_count()]): torch.cuda.set_rng_state(state, gpu)
+    for gpu, state in enumerate(states[1 : 1 + torch.cuda.device_count()]):
+        torch.cuda.set_rng_state(state, gpu)
 
 # %% ../../nbs/distillation/26_training.ipynb #0000001b
 class Diverged(InputError):
     "The loss is not a number"
 
+
 def check_finite(total, terms, epoch, seen):
     "Stop at a loss that is not a number"
-    if torch.isfinite(total): return
+    if torch.isfinite(total):
+        return
     parts = ", ".join(f"{name} {value.item():.4g}" for name, value in terms.items())
-    raise Diverged(f"the loss is {total.item()} in epoch {epoch + 1}, after {seen} images ({parts}); "
-                   "what was saved before is kept; try a smaller --lr")
+    raise Diverged(
+        f"the loss is {total.item()} in epoch {epoch + 1}, after {seen} images ({parts}); "
+        "what was saved before is kept; try a smaller --lr"
+    )
 
-def optimizer_for(model:nn.Module, recipe:Recipe):
+
+def optimizer_for(model: nn.Module, recipe: Recipe):
     "SGD as in the paper: momentum without Nesterov, weight decay on everything"
     fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in model.parameters())
-    return torch.optim.SGD(model.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum,
-                           weight_decay=recipe.weight_decay, fused=fused)        # fused: one call for all weights
+    return torch.optim.SGD(
+        model.parameters(),
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        fused=fused,
+    )  # fused: one call for all weights
 
 # %% ../../nbs/distillation/26_training.ipynb #0000001c
 def train_epoch(student, teacher, data, loss, recipe, state, progress, after_step=lambda state: None) -> dict:
     "The images of an epoch that are still to be seen: the means of loss, terms and errors over all of them"
     device, epoch, seen = next(student.parameters()).device, len(state.history), state.means.count
-    for group in state.optimizer.param_groups: group["lr"] = recipe.rate(epoch)
+    for group in state.optimizer.param_groups:
+        group["lr"] = recipe.rate(epoch)
     student.train()
     start = time.perf_counter() - state.seconds
     order = recipe.batch_size, recipe.seed, epoch
     batches = data.train_batches(*order, device, recipe.augment, seen, workers.share())
-    for step, (x, y) in enumerate(progress.batches(batches, -(-(len(data.train) - seen) // recipe.batch_size))):
-        images = min(recipe.batch_size, len(data.train) - state.means.count)     # of all processes
+    for step, (x, y) in enumerate(
+        progress.batches(batches, -(-(len(data.train) - seen) // recipe.batch_size))
+    ):
+        images = min(recipe.batch_size, len(data.train) - state.means.count)  # of all processes
         with precision(recipe, device):
-            with torch.no_grad(): target = teacher(x) if teacher else None
+            with torch.no_grad():
+                target = teacher(x) if teacher else None
             out = student(x)
             total, terms = loss(out, target, y)
         means = workers.means(dict(train_loss=total, **terms, **errors(out.logits, y, "train")), images)
@@ -280,28 +352,30 @@ def train_epoch(student, teacher, data, loss, recipe, state, progress, after_ste
         state.optimizer.step()
         state.means.add(means, images)
         state.seconds = time.perf_counter() - start
-        if step % 10 == 0: progress.comment(dict(**terms, error=means["train_error"]))
+        if step % 10 == 0:
+            progress.comment(dict(**terms, error=means["train_error"]))
         after_step(state)
     return state.means.means()
 
 # %% ../../nbs/distillation/26_training.ipynb #0000001d
 def fit(
-    model:nn.Module,                 # trained in place
-    data:Data,
-    loss:Loss,                       # `cross_entropy()`, or `student_loss(...)`
-    recipe:Recipe,
-    teacher:nn.Module|None=None,     # for a loss with KD or AT
-    state:State|None=None,           # goes on from here; None: from the beginning
-    after_step=lambda state: None,   # called between steps
+    model: nn.Module,  # trained in place
+    data: Data,
+    loss: Loss,  # `cross_entropy()`, or `student_loss(...)`
+    recipe: Recipe,
+    teacher: nn.Module | None = None,  # for a loss with KD or AT
+    state: State | None = None,  # goes on from here; None: from the beginning
+    after_step=lambda state: None,  # called between steps
     after_epoch=lambda state: None,  # called when an epoch is complete
-    quiet:bool=False,                # no bars, no lines
+    quiet: bool = False,  # no bars, no lines
 ) -> list[dict]:
     "Train to the recipe's last epoch; returns the history, a dict an epoch. Ctrl-C ends early with what it has"
     ours, theirs = compared_layers(model, teacher) if loss.needs("activations") else ([], [])
     tapped, guide = Taps(model, ours), Taps(teacher.eval(), theirs) if loss.needs("teacher") else None
     student = workers.wrap_ddp(tapped.to(memory_format=torch.channels_last))
-    if recipe.compile:                       # in place: names of weights, and so checkpoints, stay as they are
-        for network in filter(None, (student, guide)): network.compile(dynamic=False)
+    if recipe.compile:  # in place: names of weights, and so checkpoints, stay as they are
+        for network in filter(None, (student, guide)):
+            network.compile(dynamic=False)
     state = state or State(optimizer_for(model, recipe))
     progress = Progress(range(len(state.history), recipe.epochs), quiet or workers.rank() > 0)
     try:
@@ -317,46 +391,65 @@ def fit(
         finished = len(state.history)
         progress.line(str(why) or f"stopped in epoch {finished + 1}; {finished} finished")
     finally:
-        for taps in (tapped, guide): taps and taps.remove()
+        for taps in (tapped, guide):
+            taps and taps.remove()
     return state.history
 
 # %% ../../nbs/distillation/26_training.ipynb #0000001e
-def epoch_line(row:dict, epochs:int) -> str:
+def epoch_line(row: dict, epochs: int) -> str:
     "An epoch in one line of text"
     terms = "  ".join(f"{name} {row[name]:.4g}" for name in ("ce", "kd", "at", "se") if name in row)
-    return (f"epoch {row['epoch']}/{epochs}  {terms}  train error {row['train_error']:.2f} %  "
-            f"test error {row['test_error']:.2f} %  {row['images_per_second']:.0f} images/s")
+    return (
+        f"epoch {row['epoch']}/{epochs}  {terms}  train error {row['train_error']:.2f} %  "
+        f"test error {row['test_error']:.2f} %  {row['images_per_second']:.0f} images/s"
+    )
 
-def best_and_last(history:list[dict]) -> str:
+
+def best_and_last(history: list[dict]) -> str:
     "The paper reports the last epoch's error; the best one is optimiztic, for it was picked by the test set"
     best = min(history, key=lambda row: row["test_error"])
-    return (f"test error: last epoch {history[-1]['test_error']:.2f} %, best {best['test_error']:.2f} % "
-            f"(epoch {best['epoch']}, chosen on the test set)")
+    return (
+        f"test error: last epoch {history[-1]['test_error']:.2f} %, best {best['test_error']:.2f} % "
+        f"(epoch {best['epoch']}, chosen on the test set)"
+    )
 
 # %% ../../nbs/distillation/26_training.ipynb #00000029
-BACKUPS = (".before", ".previous")     # the older files of a run are kept under its name with one of these
+BACKUPS = (".before", ".previous")  # the older files of a run are kept under its name with one of these
 
-def check_run_name(name:str) -> str:
+
+def check_run_name(name: str) -> str:
     "The name, or an `InputError` that says what a name may be"
     if not isinstance(name, str) or not re.fullmatch(r"[\w+-][\w.+-]*", name):
-        raise InputError(f"invalid run name {name!r}: use letters, digits and . _ - +, and don't start with a dot; "
-                         "folders go into --checkpoint_dir")
+        raise InputError(
+            f"invalid run name {name!r}: use letters, digits and . _ - +, and don't start with a dot; "
+            "folders go into --checkpoint_dir"
+        )
     if name.casefold().endswith(BACKUPS):
-        raise InputError(f"invalid run name {name!r}: names that end in {' or '.join(BACKUPS)} are reserved for the "
-                         "backups of a run; give this run another name")
+        raise InputError(
+            f"invalid run name {name!r}: names that end in {' or '.join(BACKUPS)} are reserved for the "
+            "backups of a run; give this run another name"
+        )
     return name
 
-def check_own_file(path:Path):
+
+def check_own_file(path: Path):
     "An `InputError` if there is a file that no run wrote; a damaged file still shows who did"
-    if not path.exists(): return
+    if not path.exists():
+        return
     content = path.read_bytes() if path.is_file() else b"a folder"
-    ours = checkpoint.FORMAT.encode() in content if path.suffix == ".pt" else content.startswith(b'{"epoch": ')
+    ours = (
+        checkpoint.FORMAT.encode() in content if path.suffix == ".pt" else content.startswith(b'{"epoch": ')
+    )
     if content and not ours:
-        raise InputError(f"{path} was not written by a run of moonshine; move it away, or give this run another name")
+        raise InputError(
+            f"{path} was not written by a run of moonshine; move it away, or give this run another name"
+        )
+
 
 class Run:
     "The files of one named run"
-    def __init__(self, name:str, directory:"str|Path"="checkpoints"):
+
+    def __init__(self, name: str, directory: "str|Path" = "checkpoints"):
         self.name, self.directory = check_run_name(name), Path(directory)
         self.checkpoint, self.history = self.directory / f"{name}.pt", self.directory / f"{name}.jsonl"
         self.lock = checkpoint.Lock(self.directory / name)
@@ -367,18 +460,25 @@ class Run:
 
     def tidy(self):
         "Remove what a killed run of this name had begun to write"
-        for path in (self.checkpoint, self.history): checkpoint.tidy(path)
+        for path in (self.checkpoint, self.history):
+            checkpoint.tidy(path)
 
     def start(self):
         "Make room: the older run of this name is kept as NAME.previous, in place of the one before that"
         files = (checkpoint.before(self.checkpoint), self.checkpoint, self.history)
-        previous = {path: path.with_name(f"{self.name}.previous{path.name.removeprefix(self.name)}") for path in files}
-        for path in (*files, *previous.values()): check_own_file(path)
-        if self.begun() and not self.checkpoint.exists(): files[0].replace(self.checkpoint)   # all that is left of it
+        previous = {
+            path: path.with_name(f"{self.name}.previous{path.name.removeprefix(self.name)}") for path in files
+        }
+        for path in (*files, *previous.values()):
+            check_own_file(path)
+        if self.begun() and not self.checkpoint.exists():
+            files[0].replace(self.checkpoint)  # all that is left of it
         begun = self.begun()
         for path in files:
-            if path.exists(): path.replace(previous[path])
-            elif begun: previous[path].unlink(missing_ok=True)       # of the run before that one
+            if path.exists():
+                path.replace(previous[path])
+            elif begun:
+                previous[path].unlink(missing_ok=True)  # of the run before that one
 
     def save(self, model, state, **info):
         "The checkpoint; at the end of an epoch the history too"
@@ -386,51 +486,69 @@ class Run:
             self.lock.take()
             warnings.warn(f"{self.directory} was removed or cleared during the run; all is written anew")
         checkpoint.save(self.checkpoint, model, keep=True, **state.content(), **info)
-        if not state.means.count: self.write_history(state.history)
+        if not state.means.count:
+            self.write_history(state.history)
 
     def write_history(self, history):
         lines = "".join(json.dumps(row, allow_nan=False) + "\n" for row in history)
         checkpoint.write_whole(self.history, lambda file: file.write(lines.encode()))
 
 # %% ../../nbs/distillation/26_training.ipynb #0000002a
-def tensorboard_logger(run:Run, epochs_done:int):
+def tensorboard_logger(run: Run, epochs_done: int):
     "A function that writes the released scalars to TensorBoard if it is installed, else one that does nothing"
-    try: from torch.utils.tensorboard import SummaryWriter
-    except ImportError: return lambda row: None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return lambda row: None
     folder = run.directory / "tensorboard" / run.name
-    try: writer = SummaryWriter(folder, purge_step=epochs_done + 1)
+    try:
+        writer = SummaryWriter(folder, purge_step=epochs_done + 1)
     except OSError as error:
         warnings.warn(f"no TensorBoard: {error}")
         return lambda row: None
-    names = dict(train_loss="train_loss", train_top1="train_error", train_top5="train_top5_error",
-                 learning_rate="learning_rate", test_top1="test_error")
+    names = dict(
+        train_loss="train_loss",
+        train_top1="train_error",
+        train_top5="train_top5_error",
+        learning_rate="learning_rate",
+        test_top1="test_error",
+    )
+
     def write(row):
         try:
-            folder.mkdir(parents=True, exist_ok=True)           # it may have been removed
-            for scalar, key in names.items(): writer.add_scalar(scalar, row[key], row["epoch"])
+            folder.mkdir(parents=True, exist_ok=True)  # it may have been removed
+            for scalar, key in names.items():
+                writer.add_scalar(scalar, row[key], row["epoch"])
             writer.flush()
-        except OSError as error: warnings.warn(f"TensorBoard misses epoch {row['epoch']}: {error}")
+        except OSError as error:
+            warnings.warn(f"TensorBoard misses epoch {row['epoch']}: {error}")
+
     return write
 
 # %% ../../nbs/distillation/26_training.ipynb #0000002c
 class SignalHandler:
     "Within `with`, SIGTERM and Ctrl-C are noted in `signal` and end nothing; a second one does"
+
     signal = None
 
     def __enter__(self):
         self.handlers = {}
-        if threading.current_thread() is threading.main_thread():      # Python allows it nowhere else
+        if threading.current_thread() is threading.main_thread():  # Python allows it nowhere else
             for number in (signal.SIGINT, signal.SIGTERM):
                 before = signal.getsignal(number)
-                if before not in (None, signal.SIG_IGN): self.handlers[number] = signal.signal(number, self.note)
+                if before not in (None, signal.SIG_IGN):
+                    self.handlers[number] = signal.signal(number, self.note)
         return self
 
     def note(self, number, frame):
-        if self.signal: raise KeyboardInterrupt
+        if self.signal:
+            raise KeyboardInterrupt
         self.signal = signal.Signals(number)
 
     def __exit__(self, *error):
-        for number, before in self.handlers.items(): signal.signal(number, before)
+        for number, before in self.handlers.items():
+            signal.signal(number, before)
+
 
 class Stopped(KeyboardInterrupt):
     "The run was asked to stop, and has been saved"
@@ -438,130 +556,194 @@ class Stopped(KeyboardInterrupt):
 # %% ../../nbs/distillation/26_training.ipynb #0000002d
 class Checkpointer:
     "Saves a run when it is time, and stops it when it was asked to"
+
     def __init__(
         self,
-        save,             # function of the state
-        every:int=0,      # steps between two saves; 0: `seconds` instead
-        stop=None,        # a `SignalHandler`
-        seconds:float=60,
+        save,  # function of the state
+        every: int = 0,  # steps between two saves; 0: `seconds` instead
+        stop=None,  # a `SignalHandler`
+        seconds: float = 60,
         clock=time.monotonic,
     ):
         self.save, self.every, self.stop, self.seconds = save, every, stop or SignalHandler(), seconds
         self.clock = clock
         self.begin()
 
-    def begin(self): self.saved, self.start, self.at = None, self.clock(), 0
+    def begin(self):
+        self.saved, self.start, self.at = None, self.clock(), 0
 
     def after_step(self, state):
         self.at += 1
         due = self.at >= self.every if self.every else self.clock() - self.start >= self.seconds
         asked = workers.agreed(self.stop.signal)
-        if due or asked: self.now(state)
+        if due or asked:
+            self.now(state)
         if asked:
             asked = self.stop.signal = signal.Signals(asked)
-            raise Stopped(f"stopped in epoch {len(state.history) + 1} after {state.means.count} images by "
-                          f"{asked.name}; saved, --resume goes on from there")
+            raise Stopped(
+                f"stopped in epoch {len(state.history) + 1} after {state.means.count} images by "
+                f"{asked.name}; saved, --resume goes on from there"
+            )
 
     def now(self, state):
         where = (len(state.history), state.means.count)
-        if where != self.saved: self.save(state)         # between batches of the evaluation nothing is new
+        if where != self.saved:
+            self.save(state)  # between batches of the evaluation nothing is new
         self.begin()
         self.saved = where
 
 # %% ../../nbs/distillation/26_training.ipynb #00000031
-def provenance(data:Data, recipe:Recipe, device:torch.device) -> dict:
+def provenance(data: Data, recipe: Recipe, device: torch.device) -> dict:
     "What a run is made with: versions, machine, command, seed, commit of the checkout, fingerprint of the images"
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return dict(
-        when=time.strftime("%Y-%m-%d %H:%M:%S %z"), moonshine=__version__, python=platform.python_version(),
-        torch=str(torch.__version__), torchvision=metadata.version("torchvision"), system=platform.platform(),
-        processor=processor(), gpu=gpu, threads=torch.get_num_threads(), processes=workers.size(),
-        command=shlex.join(sys.argv), seed=recipe.seed, commit=commit(), images=data.fingerprint())
+        when=time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        moonshine=__version__,
+        python=platform.python_version(),
+        torch=str(torch.__version__),
+        torchvision=metadata.version("torchvision"),
+        system=platform.platform(),
+        processor=processor(),
+        gpu=gpu,
+        threads=torch.get_num_threads(),
+        processes=workers.size(),
+        command=shlex.join(sys.argv),
+        seed=recipe.seed,
+        commit=commit(),
+        images=data.fingerprint(),
+    )
+
 
 def processor() -> str:
     "The processor's name, where the system tells"
-    try: lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError: lines = []
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return f"{os.cpu_count()} × {names[0] if names else platform.processor() or platform.machine()}"
 
-def commit(folder:Path=Path(checkpoint.__file__).parent.parent) -> str|None:
+
+def commit(folder: Path = Path(checkpoint.__file__).parent.parent) -> str | None:
     "The commit of the checkout that this package lies in, with `-dirty` if it was changed; None: no checkout"
-    if not (folder / ".git").exists(): return None
-    try: return subprocess.run(["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-                               capture_output=True, text=True, timeout=20, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError): return None
+    if not (folder / ".git").exists():
+        return None
+    try:
+        return subprocess.run(
+            ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 # %% ../../nbs/distillation/26_training.ipynb #00000033
-def restore_run(run:Run, model:nn.Module, recipe:Recipe, data:Data) -> dict:
+def restore_run(run: Run, model: nn.Module, recipe: Recipe, data: Data) -> dict:
     "Put a saved run's weights into `model`; returns what else the checkpoint holds"
     info = checkpoint.describe(run.checkpoint)
-    odd = [f"{key} {info.get(key)}, not {value}" for key, value in model.spec.items() if info.get(key) != value]
+    odd = [
+        f"{key} {info.get(key)}, not {value}" for key, value in model.spec.items() if info.get(key) != value
+    ]
     if odd:
-        raise InputError(f"{run.checkpoint} holds another network ({'; '.join(odd)}); "
-                         "resume with its own flags or use another name")
+        raise InputError(
+            f"{run.checkpoint} holds another network ({'; '.join(odd)}); "
+            "resume with its own flags or use another name"
+        )
     if "optimizer" not in info:
-        raise InputError(f"{run.checkpoint} holds no optimizer state; "
-                         "only a run of moonshine train can be resumed")
+        raise InputError(
+            f"{run.checkpoint} holds no optimizer state; only a run of moonshine train can be resumed"
+        )
     seed, starts = info["recipe"]["seed"], info.get("starts", [])
     if info.get("started", {}).get("images") and seed != recipe.seed:
-        raise InputError(f"{run.checkpoint} is in the middle of an epoch whose order comes from seed {seed}; "
-                         f"resume with --seed {seed}")
+        raise InputError(
+            f"{run.checkpoint} is in the middle of an epoch whose order comes from seed {seed}; "
+            f"resume with --seed {seed}"
+        )
     if starts and starts[0]["images"] != data.fingerprint():
         warnings.warn(f"the images of {data.name} are not those that {run.name} began with")
     check_state(run, model, info)
     checkpoint.fill(model, info.pop("net"), run.checkpoint)
     return info
 
-def check_state(run:Run, model:nn.Module, info:dict):
+
+def check_state(run: Run, model: nn.Module, info: dict):
     "An `InputError` if a run can't go on from what a checkpoint holds: NaN, infinity, or momentum that does not fit"
     if bad := checkpoint.non_finite_state(info, model):
         good = checkpoint.last_good(run.checkpoint, model)
-        raise InputError(f"{run.checkpoint} can't be resumed: {bad} is not finite" + (
-            f"; the one before it is good, to go on from there: mv {good} {run.checkpoint}" if good else
-            "; start again without --resume"))
+        raise InputError(
+            f"{run.checkpoint} can't be resumed: {bad} is not finite"
+            + (
+                f"; the one before it is good, to go on from there: mv {good} {run.checkpoint}"
+                if good
+                else "; start again without --resume"
+            )
+        )
     momentum_buffers(info["optimizer"], dict(model.named_parameters()), run.checkpoint)
 
-def begin(run:Run, model:nn.Module, recipe:Recipe, data:Data, resume:bool) -> tuple:
+
+def begin(run: Run, model: nn.Module, recipe: Recipe, data: Data, resume: bool) -> tuple:
     "Open the files of a run: (what its checkpoint holds, or {} for a new run; its `starts`, with this one)"
     run.tidy()
     saved = restore_run(run, model, recipe, data) if resume and run.begun() else run.start() or {}
-    if saved.get("history"): run.write_history(saved["history"])
+    if saved.get("history"):
+        run.write_history(saved["history"])
     return saved, [*saved.get("starts", []), provenance(data, recipe, next(model.parameters()).device)]
 
 # %% ../../nbs/distillation/26_training.ipynb #00000034
 def train(
-    model:nn.Module,
-    data:Data,
-    loss:Loss,
-    recipe:Recipe,
-    name:str,                       # of the run and its files
-    directory:"str|Path"="checkpoints",
-    teacher:nn.Module|None=None,
-    resume:bool=False,               # resume the run of this name, if there is one
-    quiet:bool=False,
-    save_every:int=0,               # steps; 0: about once a minute. At the end of an epoch in any case
-    stop:SignalHandler|None=None,     # what asks the run to save and stop
-    **info,                         # kept in the checkpoint, besides recipe, classes and normalization
+    model: nn.Module,
+    data: Data,
+    loss: Loss,
+    recipe: Recipe,
+    name: str,  # of the run and its files
+    directory: "str|Path" = "checkpoints",
+    teacher: nn.Module | None = None,
+    resume: bool = False,  # resume the run of this name, if there is one
+    quiet: bool = False,
+    save_every: int = 0,  # steps; 0: about once a minute. At the end of an epoch in any case
+    stop: SignalHandler | None = None,  # what asks the run to save and stop
+    **info,  # kept in the checkpoint, besides recipe, classes and normalization
 ) -> list[dict]:
     "A named run: `fit`, saved as it goes, whatever ends it"
     run = Run(name, directory)
-    model = model.to(memory_format=torch.channels_last)          # as `fit` does; the restored momentum then lies as the weights do
+    model = model.to(
+        memory_format=torch.channels_last
+    )  # as `fit` does; the restored momentum then lies as the weights do
     state = State(optimizer_for(model, recipe))
     with workers.first_within(run.lock):
         saved, starts = workers.from_first(lambda: begin(run, model, recipe, data, resume))
-        if saved: state.restore(saved)
-        kept = dict(recipe=asdict(recipe), data=data.name, classes=list(data.classes), starts=starts,
-                    normalization=data.normalization(), torch=str(torch.__version__), **info)
-        first = workers.rank() == 0                              # it writes the files
+        if saved:
+            state.restore(saved)
+        kept = dict(
+            recipe=asdict(recipe),
+            data=data.name,
+            classes=list(data.classes),
+            starts=starts,
+            normalization=data.normalization(),
+            torch=str(torch.__version__),
+            **info,
+        )
+        first = workers.rank() == 0  # it writes the files
         keep_filter = Checkpointer(lambda state: first and run.save(model, state, **kept), save_every, stop)
         scalars = tensorboard_logger(run, len(state.history)) if first else lambda row: None
+
         def after_epoch(state):
             keep_filter.now(state)
             scalars(state.history[-1])
-        try: return fit(model, data, loss, recipe, teacher, state, keep_filter.after_step, after_epoch, quiet)
+
+        try:
+            return fit(model, data, loss, recipe, teacher, state, keep_filter.after_step, after_epoch, quiet)
         except Diverged as error:
-            if not (saved or keep_filter.saved): raise
+            if not (saved or keep_filter.saved):
+                raise
             last = checkpoint.before(run.checkpoint)
-            raise InputError(f"{error}; resume from {run.checkpoint}" + (
-                f" or, if that diverges at once, from the one before it: mv {last} {run.checkpoint}" if last.exists() else "")) from None
+            raise InputError(
+                f"{error}; resume from {run.checkpoint}"
+                + (
+                    f" or, if that diverges at once, from the one before it: mv {last} {run.checkpoint}"
+                    if last.exists()
+                    else ""
+                )
+            ) from None

@@ -4,6 +4,7 @@
 
 Writes `bench.json` beside it. Nothing else should run on the machine meanwhile. About ten minutes on two cores.
 """
+
 import argparse
 import json
 from copy import deepcopy
@@ -13,11 +14,23 @@ from pathlib import Path
 import torch
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from moonshine.training import loop as trainer
-from moonshine.losses.attention import Taps, attention_map, student_loss
-from moonshine.benchmarking import (CASES, Case, Course, Stopwatch, attention_step, bench, compared, interleave, measure,
-                             optimizer_step, plain_map, plain_sgd)
+from moonshine.benchmarking import (
+    CASES,
+    Case,
+    Course,
+    Stopwatch,
+    attention_step,
+    bench,
+    compared,
+    interleave,
+    measure,
+    optimizer_step,
+    plain_map,
+    plain_sgd,
+)
 from moonshine.data.datasets import shapes
+from moonshine.losses.attention import Taps, attention_map, student_loss
+from moonshine.training import loop as trainer
 
 
 def folded(network):
@@ -33,11 +46,14 @@ def teacher_side(course, change=lambda network: network, mode=torch.no_grad):
     "Forward passes of the teacher with its taps"
     network = change(course.network("S", torch.channels_last).eval().requires_grad_(False))
     guide, (x, _) = Taps(network), batch(course)
+
     def turn():
         watch = Stopwatch(course.device)
         for _ in range(course.steps):
-            with mode(): guide(x)
+            with mode():
+                guide(x)
         return watch.stop()
+
     return turn
 
 
@@ -47,17 +63,22 @@ def step_side(course, change=lambda network: network, compiled=False, mode=torch
     guide = Taps(change(course.network("S", torch.channels_last).eval().requires_grad_(False)))
     student, loss = Taps(model), student_loss(len(course.data.classes), 3, 0.0, 1000.0)
     optimizer, (x, y) = trainer.optimizer_for(model, trainer.Recipe()), batch(course)
-    if compiled: student, guide = torch.compile(student), torch.compile(guide)
+    if compiled:
+        student, guide = torch.compile(student), torch.compile(guide)
+
     def turn():
         watch = Stopwatch(course.device)
         for _ in range(course.steps):
-            with mode(): target = guide(x)
-            if mode is torch.inference_mode: target = deepcopy(target)     # or autograd refuses to keep it
+            with mode():
+                target = guide(x)
+            if mode is torch.inference_mode:
+                target = deepcopy(target)  # or autograd refuses to keep it
             total, _ = loss(student(x), target, y)
             optimizer.zero_grad()
             total.backward()
             optimizer.step()
         return watch.stop()
+
     return turn
 
 
@@ -70,17 +91,35 @@ def tried(course, pairs):
     "Name -> the ratio of each pair, and whether the change is in the package (on request: behind a flag)"
     foreach = lambda model: torch.optim.SGD(model.parameters(), 0.1, 0.9, weight_decay=5e-4, foreach=True)
     ours = lambda model: trainer.optimizer_for(model, trainer.Recipe())
-    small = replace(course, depth=16)          # a compiler's patience
+    small = replace(course, depth=16)  # a compiler's patience
     return {
         "attention maps in one pass, the maps alone": (
-            attention_step(course, plain_map), attention_step(course, attention_map), "yes"),
-        "fused SGD, the optimizer alone": (optimizer_step(course, plain_sgd), optimizer_step(course, ours), "yes"),
-        "foreach SGD, the optimizer alone": (optimizer_step(course, plain_sgd), optimizer_step(course, foreach), "no"),
+            attention_step(course, plain_map),
+            attention_step(course, attention_map),
+            "yes",
+        ),
+        "fused SGD, the optimizer alone": (
+            optimizer_step(course, plain_sgd),
+            optimizer_step(course, ours),
+            "yes",
+        ),
+        "foreach SGD, the optimizer alone": (
+            optimizer_step(course, plain_sgd),
+            optimizer_step(course, foreach),
+            "no",
+        ),
         "folded batch norm, the teacher alone": (teacher_side(course), teacher_side(course, folded), "no"),
         "inference mode, the teacher alone": (
-            teacher_side(course), teacher_side(course, mode=torch.inference_mode), "no"),
+            teacher_side(course),
+            teacher_side(course, mode=torch.inference_mode),
+            "no",
+        ),
         "folded batch norm, in an AT step of G(N)": (step_side(course), step_side(course, folded), "no"),
-        "torch.compile, an AT step of G(N), WRN-16-2": (step_side(small), step_side(small, compiled=True), "on request"),
+        "torch.compile, an AT step of G(N), WRN-16-2": (
+            step_side(small),
+            step_side(small, compiled=True),
+            "on request",
+        ),
     }
 
 
@@ -88,7 +127,9 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--limit", type=float, default=20.0)
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--only", choices=["tried"], help="keep the bench that is there, try the changes again")
+    parser.add_argument(
+        "--only", choices=["tried"], help="keep the bench that is there, try the changes again"
+    )
     args = parser.parse_args()
     path = Path(__file__).parent / "bench.json"
     result = json.loads(path.read_text()) if args.only else bench(pairs=args.pairs, limit=args.limit)
@@ -102,11 +143,23 @@ def main():
     for name, (before, after, kept) in tried(course, args.pairs).items():
         before()
         first = after()
-        row = compared(interleave(dict(before=before, after=after), args.pairs), course.batch_size * course.steps)
-        result["tried"].append(dict(change=name, ratio=row["ratio"], low=min(row["ratios"]), high=max(row["ratios"]),
-                                    pairs=args.pairs, first_turn_s=round(first, 1), kept=kept))
+        row = compared(
+            interleave(dict(before=before, after=after), args.pairs), course.batch_size * course.steps
+        )
+        result["tried"].append(
+            dict(
+                change=name,
+                ratio=row["ratio"],
+                low=min(row["ratios"]),
+                high=max(row["ratios"]),
+                pairs=args.pairs,
+                first_turn_s=round(first, 1),
+                kept=kept,
+            )
+        )
         print(result["tried"][-1], flush=True)
     path.write_text(json.dumps(result, indent=1) + "\n")
 
 
-if __name__ == "__main__": main()
+if __name__ == "__main__":
+    main()

@@ -4,6 +4,7 @@
 
 Uses the tests' own harness, `tests/kills.py` and `tests/faults.py`. Writes `faults.json` beside this file. KILLS is 30, TRIES (of every other fault) 5.
 """
+
 import json
 import os
 import platform
@@ -35,17 +36,26 @@ def main(count=30, tries=5) -> None:
     entries, rows = kills.main(int(count)), []
     places = Counter(entry["place"] for entry in entries)
     for place in places:
-        good = [all(entry[key] for key in ("equal", "readable", "clean")) for entry in entries if entry["place"] == place]
+        good = [
+            all(entry[key] for key in ("equal", "readable", "clean"))
+            for entry in entries
+            if entry["place"] == place
+        ]
         rows.append(row(f"SIGKILL {place}", good, ""))
     for number, status in ((signal.SIGTERM, 0), (signal.SIGINT, 130)):
         entries = kills.announced(number, int(tries))
         good = [entry["equal"] and entry["plain"] and entry["status"] == status for entry in entries]
         rows.append(row(f"{number.name} at a random moment", good, entries[0]["said"]))
     import faults
+
     rows += faults.main(int(tries))
-    machine = f"{processor()}, {platform.system()}, torch {torch.__version__}, Python {platform.python_version()}"
-    what = ("WRN-10-1 and WRN-10-0.5 G(N) on 64 drawn shapes, float32, CPU; survived: after going on, the weights and the history are "
-            "in every bit those of the run that met no fault")
+    machine = (
+        f"{processor()}, {platform.system()}, torch {torch.__version__}, Python {platform.python_version()}"
+    )
+    what = (
+        "WRN-10-1 and WRN-10-0.5 G(N) on 64 drawn shapes, float32, CPU; survived: after going on, the weights and the history are "
+        "in every bit those of the run that met no fault"
+    )
     content = dict(what=what, machine=machine, date=time.strftime("%Y-%m-%d"), rows=rows)
     write_whole(OUT, lambda file: file.write((json.dumps(content, indent=1) + "\n").encode()))
 

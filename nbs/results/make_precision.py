@@ -8,6 +8,7 @@ the teacher of its own seed and precision. Writes `precision.json` beside this f
 it already are not made again, so it can be stopped and started. It doesn't mix in another machine or setting: move
 the old file first.
 """
+
 import json
 import sys
 import time
@@ -16,25 +17,25 @@ from pathlib import Path
 
 import torch
 
-from moonshine.losses.attention import student_loss
 from moonshine.benchmarking import machine
-from moonshine.training.checkpoints import write_whole
 from moonshine.data.datasets import Data, ImageSet, color_statistics, folder, shapes
 from moonshine.demonstration import STUDENT, TEACHER, network
+from moonshine.losses.attention import student_loss
+from moonshine.training.checkpoints import write_whole
 from moonshine.training.loop import Recipe, evaluate, fit, precision_words
 
 OUT = Path(__file__).with_name("precision.json")
-TRAIN, TEST = dict(shapes=2000, folder=1500), 1000             # images, as many of each class
+TRAIN, TEST = dict(shapes=2000, folder=1500), 1000  # images, as many of each class
 RECIPE = Recipe(epochs=7, batch_size=20, learning_rate=0.1, epoch_step=(3, 5, 6), augment=False)
 STUDENT_LOSS = dict(beta=1000.0)
-PRECISIONS = dict(float32="none", bfloat16="bf16")             # name -> the recipe's `amp`
+PRECISIONS = dict(float32="none", bfloat16="bf16")  # name -> the recipe's `amp`
 SEEDS = dict(shapes=5, folder=3)
 
 
 def first_of_each(images, count) -> ImageSet:
     """The first images of each class, `count` in all."""
     classes = images.labels.unique()
-    places = torch.cat([(images.labels == label).nonzero()[:count // len(classes), 0] for label in classes])
+    places = torch.cat([(images.labels == label).nonzero()[: count // len(classes), 0] for label in classes])
     return ImageSet(images.images[places], images.labels[places])
 
 
@@ -46,9 +47,17 @@ def few(data) -> Data:
 
 def settings() -> dict:
     """All that the figures depend on, but for the images."""
-    recipe = json.loads(json.dumps(asdict(RECIPE)))              # tuples become lists, as in the file
-    return dict(teacher=TEACHER, student=STUDENT, student_loss=STUDENT_LOSS, recipe=recipe, train=TRAIN, test=TEST,
-                seconds="processor time of the training, all threads", machine=machine(torch.device("cpu")))
+    recipe = json.loads(json.dumps(asdict(RECIPE)))  # tuples become lists, as in the file
+    return dict(
+        teacher=TEACHER,
+        student=STUDENT,
+        student_loss=STUDENT_LOSS,
+        recipe=recipe,
+        train=TRAIN,
+        test=TEST,
+        seconds="processor time of the training, all threads",
+        machine=machine(torch.device("cpu")),
+    )
 
 
 def read() -> dict:
@@ -64,8 +73,11 @@ def read() -> dict:
 
 def train_one(spec, data, seed, recipe, loss, teacher=None) -> tuple:
     """A trained network, and of it: the test error after the last epoch in percent, the seconds of the training."""
-    model, hardly_tested = network(spec, seed), replace(data, test=first_of_each(data.test, len(data.classes)))
-    start = time.process_time()                # other programs run at the same time; the clock would count them
+    model, hardly_tested = (
+        network(spec, seed),
+        replace(data, test=first_of_each(data.test, len(data.classes))),
+    )
+    start = time.process_time()  # other programs run at the same time; the clock would count them
     fit(model, hardly_tested, loss, recipe, teacher, quiet=True)
     seconds = round(time.process_time() - start, 2)
     return model, dict(error=round(evaluate(model, data, recipe)["test_error"], 2), seconds=seconds)

@@ -4,6 +4,7 @@
 
 Writes `redraw.json` beside it; the page of the project prints it.
 """
+
 import json
 from pathlib import Path
 
@@ -17,9 +18,12 @@ from moonshine.panels.widgets import PANELS
 rows = []
 for name, (make, where, belief, control, budget) in PANELS.items():
     panel = make()
-    if name in ("attention", "where"): panel.controls["number"].options = list(range(8))
+    if name in ("attention", "where"):
+        panel.controls["number"].options = list(range(8))
     times = redraw_times(panel, control)
-    rows.append(dict(panel=name, moved=control, first_ms=times["cold"], again_ms=times["cached"], budget_ms=budget))
+    rows.append(
+        dict(panel=name, moved=control, first_ms=times["cold"], again_ms=times["cached"], budget_ms=budget)
+    )
     print(rows[-1], flush=True)
 facts = dict(machine=machine(torch.device("cpu")), matplotlib=matplotlib.__version__, rows=rows)
 (Path(__file__).parent / "redraw.json").write_text(json.dumps(facts, indent=1) + "\n")

@@ -4,6 +4,7 @@
 
 Writes `shapes_seeds.json` beside this file, after every seed; seeds that are in it already are not run again. SEEDS is 5 unless given.
 """
+
 import hashlib
 import json
 import platform
@@ -13,9 +14,9 @@ from pathlib import Path
 
 import torch
 
-from moonshine.training.checkpoints import write_whole
 from moonshine.data.datasets import shapes
 from moonshine.demonstration import RECIPE, STUDENT, TEACHER, TEST, TRAIN, share_on_object, train_four
+from moonshine.training.checkpoints import write_whole
 
 OUT = Path(__file__).with_name("shapes_seeds.json")
 
@@ -27,12 +28,24 @@ def fingerprint(data) -> str:
 
 def empty(data) -> dict:
     """What will be measured, before anything is."""
-    def name(network): return f"WRN-{network['depth']}-{network['width']} {network['block']}"
-    what = (f"shapes, {TRAIN:,} training and {TEST:,} test images, {RECIPE.epochs} epochs; teacher {name(TEACHER)}, "
-            f"student {name(STUDENT)};\ntest error of the last epoch in percent; distance from the teacher's maps, times 1000")
+
+    def name(network):
+        return f"WRN-{network['depth']}-{network['width']} {network['block']}"
+
+    what = (
+        f"shapes, {TRAIN:,} training and {TEST:,} test images, {RECIPE.epochs} epochs; teacher {name(TEACHER)}, "
+        f"student {name(STUDENT)};\ntest error of the last epoch in percent; distance from the teacher's maps, times 1000"
+    )
     machine = f"{torch.get_num_threads()} CPU threads, float32, torch {torch.__version__}, Python {platform.python_version()}"
-    return dict(what=what, images=fingerprint(data), machine=machine, seeds=[], test_error={}, map_distance={},
-                share_on_object={})
+    return dict(
+        what=what,
+        images=fingerprint(data),
+        machine=machine,
+        seeds=[],
+        test_error={},
+        map_distance={},
+        share_on_object={},
+    )
 
 
 def add_seed(results: dict, seed: int, data) -> None:

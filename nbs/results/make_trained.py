@@ -5,6 +5,7 @@
 Writes `SEED-NAME.pt` and `SEED-NAME.json` for each network into FOLDER (those that are there are not trained again),
 then puts the networks of seed 0 and the figures of all seeds into `moonshine/facts/trained`.
 """
+
 import argparse
 import json
 import os
@@ -14,12 +15,12 @@ from pathlib import Path
 
 import torch
 
-from moonshine.training import checkpoints as checkpoint
-from moonshine.losses.attention import activations, at_loss, energy_inside, student_loss
 from moonshine.costs.counting import parameters
 from moonshine.data.datasets import normalize, shapes
-from moonshine.training.loop import Recipe, fit
+from moonshine.losses.attention import activations, at_loss, energy_inside, student_loss
 from moonshine.models.wide_resnet import wrn
+from moonshine.training import checkpoints as checkpoint
+from moonshine.training.loop import Recipe, fit
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TEACHER, STUDENT = dict(depth=16, width=1, block="S"), dict(depth=16, width=1, block="G(N)")
@@ -39,11 +40,23 @@ def train_one(name, seed, data, teacher, folder):
     loss = student_loss(len(data.classes), 3, **METHODS[name])
     print(f"seed {seed}, {name}: {model.title}\n{loss.describe()}", flush=True)
     history = fit(model, data, loss, recipe, teacher)
-    facts = dict(name=name, seed=seed, parameters=parameters(model), history=history,
-                 **measure(model.eval(), teacher or model, data))
+    facts = dict(
+        name=name,
+        seed=seed,
+        parameters=parameters(model),
+        history=history,
+        **measure(model.eval(), teacher or model, data),
+    )
     (folder / f"{seed}-{name}.json").write_text(json.dumps(facts))
-    checkpoint.save(path, model, recipe=asdict(recipe), data=data.name, classes=list(data.classes),
-                    normalization=data.normalization(), method=METHODS[name])
+    checkpoint.save(
+        path,
+        model,
+        recipe=asdict(recipe),
+        data=data.name,
+        classes=list(data.classes),
+        normalization=data.normalization(),
+        method=METHODS[name],
+    )
     return model
 
 
@@ -52,8 +65,10 @@ def measure(model, teacher, data) -> dict:
     """By group, over all test images: the energy on the object, and the distance of the maps from the teacher's."""
     x = normalize(data.test.images, data.normalization())
     ours, theirs = activations(model, x)[1], activations(teacher, x)[1]
-    return dict(energy_inside=[energy_inside(a, data.test.masks).mean().item() for a in ours],
-                map_distance=[at_loss(a, b).item() for a, b in zip(ours, theirs)])
+    return dict(
+        energy_inside=[energy_inside(a, data.test.masks).mean().item() for a in ours],
+        map_distance=[at_loss(a, b).item() for a, b in zip(ours, theirs)],
+    )
 
 
 def collect(folder, seeds):
@@ -63,15 +78,29 @@ def collect(folder, seeds):
     for name in METHODS:
         content = checkpoint.read(folder / f"0-{name}.pt")
         checkpoint.write_whole(target / f"{name}.pt", lambda file: torch.save(content, file))
-    runs = [json.loads((folder / f"{seed}-{name}.json").read_text()) for seed in range(seeds) for name in METHODS]
-    facts = dict(data="shapes", train=TRAIN, test=TEST, teacher=TEACHER, student=STUDENT, methods=METHODS,
-                 recipe=RECIPE, seeds=seeds, torch=str(torch.__version__),
-                 machine=f"{platform.machine()} CPU, {torch.get_num_threads()} of {os.cpu_count()} cores", runs=runs)
+    runs = [
+        json.loads((folder / f"{seed}-{name}.json").read_text()) for seed in range(seeds) for name in METHODS
+    ]
+    facts = dict(
+        data="shapes",
+        train=TRAIN,
+        test=TEST,
+        teacher=TEACHER,
+        student=STUDENT,
+        methods=METHODS,
+        recipe=RECIPE,
+        seeds=seeds,
+        torch=str(torch.__version__),
+        machine=f"{platform.machine()} CPU, {torch.get_num_threads()} of {os.cpu_count()} cores",
+        runs=runs,
+    )
     (target / "runs.json").write_text(json.dumps(facts, indent=1) + "\n")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--folder", type=Path, default=Path("trained"))
     args = parser.parse_args()

@@ -78,10 +78,7 @@ def test_the_answers_are_right(path, tmp_path, monkeypatch):
     checks = [
         printed(cell)
         for cell in notebook.cells
-        if cell.cell_type == "code"
-        and "check(answer" in cell.source
-        or cell.cell_type == "code"
-        and "check(..." in cell.source
+        if cell.cell_type == "code" and re.search(r"check\(\s*(answer|\.\.\.)", cell.source)
     ]
     assert len(checks) == 3 and all("Right" in text for text in checks), checks
 

@@ -49,6 +49,9 @@ setup(
     install_requires=settings["requirements"].split(),
     extras_require={"dev": settings["dev_requirements"].split()},
     packages=find_packages(include=["moonshine", "moonshine.*"]),
+    # Said outright, so that an editable install is a plain path entry. The import hook that setuptools would install
+    # instead loses to the namespace package that Python sees in the clone's own folder, when started beside it.
+    package_dir={"": "."},
     package_data={"moonshine": ["facts/*", "facts/*/*"]},
     include_package_data=False,
     cmdclass={"build_py": BuildWithCourse},

@@ -8,7 +8,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tests
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+# The checkout: tools/test.py runs these tests from a copy elsewhere, against the built wheel.
+ROOT = Path(os.environ.get("MOONSHINE_CHECKOUT") or Path(__file__).resolve().parent.parent)
 FLAGS = {"slow": "takes long", "cuda": "needs a GPU"}  # a marked test runs only under the option of that name
 
 

@@ -7,8 +7,7 @@ from notebooks import CodeCell, code_cells, read_notebook, text_of
 
 SIZE_LIMIT = 1_000_000  # bytes, stored figures included
 MACHINE_PATH = re.compile(r"(?<![\w.])/(root|work|tmp|home)/\S*")
-BASE64 = re.compile(r"base64,[A-Za-z0-9+/=]+")  # a image written into HTML
-NOT_RUN = {"slow", "cuda"}  # flags of cells that may be stored without having run
+BASE64 = re.compile(r"base64,[A-Za-z0-9+/=]+")  # an image written into HTML
 
 
 def output_text(output: dict) -> str:
@@ -22,31 +21,13 @@ def output_text(output: dict) -> str:
     return BASE64.sub("", "\n".join(map(text_of, texts)))
 
 
-def may_be_unrun(cell: CodeCell) -> bool:
-    """Is this a cell that need not have been run before the notebook is stored?"""
-    if not cell.body.strip() or NOT_RUN & cell.directives.keys():
-        return True
-    return cell.directives.get("eval", "").lower() == "false"
-
-
-def order_problems(cells: list[CodeCell]) -> list[str]:
-    """Was the notebook run once, from top to bottom?"""
-    unrun = [cell.number for cell in cells if not cell.raw.get("execution_count") and not may_be_unrun(cell)]
-    if unrun:
-        return [f"cell {unrun[0]} was not run: restart the kernel and run all cells"]
-    counts = [cell.raw["execution_count"] for cell in cells if cell.raw.get("execution_count")]
-    if counts != list(range(1, len(counts) + 1)):
-        return ["the cells were not run once each from top to bottom: restart the kernel and run all cells"]
-    return []
-
-
 def output_problems(cell: CodeCell) -> list[str]:
     """Does a cell store an error, or a path of the machine it ran on?"""
     problems = []
     for output in cell.raw.get("outputs", []):
         if output["output_type"] == "error":
             problems.append(
-                f"cell {cell.number} stores an error ({output.get('ename', '')}): mend it and run again"
+                f"cell {cell.number} stores an error ({output.get('ename', '')}): fix it and run again"
             )
         path = MACHINE_PATH.search(output_text(output))
         if path:
@@ -61,7 +42,7 @@ def notebook_problems(
 ) -> list[str]:  # one line each: what is wrong and what would be right
     """Say what keeps a notebook from being committed."""
     cells = code_cells(read_notebook(path))
-    problems = order_problems(cells)
+    problems = []
     for cell in cells:
         problems += output_problems(cell)
     size = path.stat().st_size

@@ -23,34 +23,17 @@ SKIPPED = ("__pycache__", ".ipynb_checkpoints", ".pytest_cache", "data", "*.pyc"
 
 
 def clean_notebook(path: Path) -> None:
-    """Clean as nbdev_clean does, but keep the execution counts: they show that the notebook ran top to bottom."""
+    """Clean as nbdev_clean does, and take out the widgets, which are dead without their kernel; their figures stay."""
     from execnb.nbio import write_nb
     from nbdev.clean import clean_nb
 
     notebook = read_notebook(path)
-    counts = [cell.get("execution_count") for cell in notebook["cells"]]
     clean_nb(notebook)
-    drop_live_widgets(notebook)
-    for cell, count in zip(notebook["cells"], counts):
-        if cell["cell_type"] == "code":
-            restore_count(cell, count)
-    write_nb(notebook, path)
-
-
-def drop_live_widgets(notebook: dict) -> None:
-    """Take out the widgets, which are dead without their kernel; the image and the text beside them stay."""
     notebook["metadata"].pop("widgets", None)
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             cell["outputs"] = [output for output in cell["outputs"] if WIDGET not in output.get("data", {})]
-
-
-def restore_count(cell: dict, count: int | None) -> None:
-    """Put a code cell's execution count back, on the cell and on the value it shows."""
-    cell["execution_count"] = count
-    for output in cell["outputs"]:
-        if output["output_type"] == "execute_result":
-            output["execution_count"] = count
+    write_nb(notebook, path)
 
 
 def export_modules(root: Path) -> None:

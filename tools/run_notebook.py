@@ -1,41 +1,54 @@
-"""Run one notebook with nbdev's own tester; `tools/test.py` starts one such process for each notebook.
+"""Run notebooks in place, so that their stored outputs and figures are those of today's code, and clean them.
 
-    python tools/run_notebook.py nbs/01_blocks.ipynb [slow cuda]
+    python tools/run_notebook.py nbs/core/01_errors.ipynb ...
 
-The words after the notebook are flags of cells to run that are left out otherwise.
-Ends with status 0 and the line RAN only if the notebook was run to its end without an error.
+nbdev tests notebooks without storing what they print: that is why this file exists.
 """
 
-import os
 import sys
+import time
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-RAN = "the notebook ran to its end"  # the last line; without it a process that merely stopped would count as passed
+import nbformat
+from export import clean_notebook
+from nbclient import NotebookClient
+from notebooks import ROOT, split_directives, text_of
+
+NOT_RUN = {"slow", "cuda"}  # flags of cells that are left as they are, as nbdev does
 
 
-def run_notebook(
-    path: Path,  # of the notebook, absolute
-    flags: list[str],  # flags of cells to run all the same
-) -> None:
-    """Run a notebook from its folder, as nbdev_test does; exit with 1 at an error, which nbdev prints."""
-    from nbdev.config import get_config
-    from nbdev.test import test_nb
+def left_out(cell: dict) -> bool:
+    """Is this a code cell that nbdev does not run either?"""
+    directives, _ = split_directives(text_of(cell["source"]))
+    return bool(NOT_RUN & directives.keys()) or directives.get("eval", "").lower() == "false"
 
-    os.chdir(HERE.parent / "nbs")
-    skipped = get_config().tst_flags.split()
-    passed, seconds = test_nb(path, skip_flags=skipped, force_flags=flags, basepath=HERE.parent)
-    if not passed:
-        sys.exit(1)
-    if seconds == 0:  # nbdev's answer for a notebook that it will not run
-        sys.exit("not tested: its metadata says skip_exec or a language other than Python")
+
+class Runner(NotebookClient):
+    """A client that leaves out the cells that are flagged."""
+
+    async def async_execute_cell(self, cell, cell_index, **options):
+        """Run a cell, unless it is flagged."""
+        if cell["cell_type"] == "code" and left_out(cell):
+            return cell
+        return await super().async_execute_cell(cell, cell_index, **options)
+
+
+def run_in_place(path: Path) -> None:
+    """Run one notebook from its own folder, and store it."""
+    notebook = nbformat.read(path, as_version=4)
+    Runner(
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": path.parent}}
+    ).execute()
+    nbformat.write(notebook, path)
+    clean_notebook(path)
 
 
 def main() -> None:
-    """Read the command line."""
-    sys.path.remove(str(HERE))  # a notebook must not import these scripts by accident
-    run_notebook(Path(sys.argv[1]).resolve(), sys.argv[2:])
-    print(RAN, flush=True)
+    """Run the notebooks that the command line names."""
+    for name in sys.argv[1:]:
+        start, path = time.time(), Path(name).resolve()
+        run_in_place(path)
+        print(f"{time.time() - start:6.1f} s  {path.relative_to(ROOT)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from moonshine.losses.attention import Taps, activations, student_loss
 from moonshine.losses.terms import Output, cross_entropy
 from moonshine.models.wide_resnet import wrn
 from moonshine.training import checkpoints as checkpoint
+from moonshine.training.recipe import Recipe
 
 
 from copy import deepcopy
@@ -93,20 +94,6 @@ def same_training(one, other, eps):
             eps,
         )
     test_eq(list(one[1].state_dict()), list(other[1].state_dict()))
-
-
-def test_learning_rates_of_the_paper():
-    recipe = Recipe()
-    rates = [recipe.rate(epoch) for epoch in range(recipe.epochs)]
-    test_eq([rates.count(rate) for rate in sorted(set(rates), reverse=True)], [60, 60, 40, 40])
-    test_close([rates[0], rates[59], rates[60], rates[120], rates[199]], [0.1, 0.1, 0.02, 0.004, 0.0008])
-
-
-def test_impossible_recipes_are_refused():
-    test_fail(lambda: check_recipe(Recipe(epochs=0)), contains="epochs is 0; it must be 1 or more")
-    test_fail(lambda: check_recipe(Recipe(learning_rate=float("nan"))), contains="learning_rate is nan")
-    test_fail(lambda: check_recipe(Recipe(amp="fp8")), contains="use none, bf16 or auto")
-    test_eq(check_recipe(Recipe()), Recipe())
 
 
 def test_auto_takes_bf16_only_where_it_is_faster():

@@ -15,7 +15,7 @@ from torch import nn
 from moonshine.data.datasets import shapes
 from moonshine.surgery.replacement import cheapen
 from moonshine.training.checkpoints import load, load_weights
-from moonshine.training.loop import Recipe
+from moonshine.training.recipe import Recipe
 
 
 class Own(nn.Module):
@@ -30,12 +30,6 @@ class Own(nn.Module):
 
     def forward(self, x):
         return self.head(self.two(self.one(self.stem(x))).mean((2, 3)))
-
-
-def test_a_shorter_run_keeps_the_fractions():
-    test_eq(shortened(200), Recipe())
-    test_eq(shortened(10, seed=3).epoch_step, (3, 6, 8))
-    test_eq(shortened(8).epoch_step, (2, 4, 6))
 
 
 def test_beta_is_the_papers_on_the_papers_maps():

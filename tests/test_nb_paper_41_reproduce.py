@@ -59,7 +59,7 @@ def test_the_papers_recipe_is_exact():
         (("WRN-16-2", "S"), 9, 8, (2, 5, 6)),
     )
     test_eq(
-        [shorter(Recipe(), epochs).epoch_step for epochs in (1, 2, 20, 200)],  # 0.3, 0.6, 0.8 of them
+        [Recipe().scaled_to(epochs).epoch_step for epochs in (1, 2, 20, 200)],  # 0.3, 0.6, 0.8 of them
         [(1, 1, 1), (1, 1, 2), (6, 12, 16), (60, 120, 160)],
     )
     large = PRESETS["table3"]["paper"].recipe

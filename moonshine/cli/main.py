@@ -492,19 +492,15 @@ def check_distill_flags(flags):
 
 def distill_recipe(flags, epochs):
     "The paper's recipe over so many epochs, with the flags' numbers"
-    from moonshine.distillation import shortened
-    from moonshine.training.loop import check_recipe
+    from moonshine.training.recipe import Recipe
 
-    return check_recipe(
-        shortened(
-            max(epochs, 0),
-            batch_size=flags["batch_size"],
-            learning_rate=flags["lr"],
-            weight_decay=flags["weight_decay"],
-            seed=flags["seed"],
-            amp=flags["amp"],
-        )
-    )
+    return Recipe(
+        batch_size=flags["batch_size"],
+        learning_rate=flags["lr"],
+        weight_decay=flags["weight_decay"],
+        seed=flags["seed"],
+        amp=flags["amp"],
+    ).scaled_to(epochs)
 
 
 def network_of(flags, classes):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FIRST', 'CPU_BLOCKS', 'IMAGENET', 'TITLES', 'TABLE3_STUDENTS', 'PRESETS', 'METHODS', 'TEMPERATURE', 'RESNETS', 'SAFE',
-           'CIFAR10_CLASSES', 'RECIPE_FIELDS', 'RESULT', 'BEGUN', 'NETWORK', 'STANDINGS', 'TABLE4', 'Preset', 'shorter',
+           'CIFAR10_CLASSES', 'RECIPE_FIELDS', 'RESULT', 'BEGUN', 'NETWORK', 'STANDINGS', 'TABLE4', 'Preset',
            'table2_students', 'build', 'Run', 'row_name', 'row_names', 'pick_rows', 'one_of', 'plan', 'canonical',
            'digest', 'Material', 'material', 'image_files', 'fewer', 'read_material', 'file_digest', 'deciding',
            'fingerprint', 'write_result', 'read_result', 'standing', 'retire', 'taught_by', 'loss_of', 'given_teacher',
@@ -65,14 +65,6 @@ class Preset:
     size: int = 32  # of a image, pixels a side
     classes: int = 10  # of the default dataset
 
-
-def shorter(recipe: Recipe, epochs: int) -> Recipe:
-    "A recipe over another number of epochs; the learning rate drops at the nearest epoch to the same fraction of the run"
-    nearest = lambda step: max(
-        1, int(step * epochs / max(recipe.epochs, 1) + 0.5)
-    )  # never before the first epoch
-    return check_recipe(replace(recipe, epochs=epochs, epoch_step=tuple(map(nearest, recipe.epoch_step))))
-
 # %% ../../nbs/paper/41_reproduce.ipynb #00000006
 FIRST = (
     ("WRN-40-2", "G(N/8)"),
@@ -110,7 +102,7 @@ PRESETS = {
             "cifar",
             ("WRN-16-2", "S"),
             (("WRN-16-1", "S"), *(("WRN-16-2", block) for block in CPU_BLOCKS)),
-            shorter(Recipe(), 8),
+            Recipe().scaled_to(8),
         ),
         smoke=Preset(
             ("cifar10",),
@@ -139,7 +131,7 @@ PRESETS = {
             "imagenet",
             ("ResNet-34", "S"),
             TABLE3_STUDENTS,
-            shorter(replace(IMAGENET, batch_size=32), 1),
+            replace(IMAGENET, batch_size=32).scaled_to(1),
             ("scratch", "at"),
             images=(155, 38),
             size=64,
@@ -260,7 +252,9 @@ def plan(
     if count < 1:
         raise InputError(f"seeds is {count}; it must be 1 or more")
     recipe = check_recipe(
-        replace(chosen.recipe if epochs is None else shorter(chosen.recipe, epochs), amp=amp, compile=compile)
+        replace(
+            chosen.recipe if epochs is None else chosen.recipe.scaled_to(epochs), amp=amp, compile=compile
+        )
     )
     if teacher and (own_teachers or rows and chosen.teacher in picked):
         raise InputError(

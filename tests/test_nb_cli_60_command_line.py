@@ -144,7 +144,7 @@ def test_costs_prints_the_totals():
 def test_costs_measures_when_asked():
     status, out, err = run("costs", "S", "G(N)", "--wrn_depth", "10", "--wrn_width", "0.5", "--latency")
     test_eq((status, err), (0, ""))
-    assert "peak activation bytes  ms at batch 1  ms at batch 128" in out and "threads: " in out
+    assert "peak activation bytes  latency ms at batch 1  latency ms at batch 128" in out and "threads: " in out
     status, out, err = run("costs", "S", "--latency", "--table", "2")
     test_eq((status, out), (2, ""))
     assert "leave out the blocks and --latency" in err

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import torch
 from fastcore.test import test_close, test_eq, test_fail
+from moonshine.paper.cost_tables import paper_table
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from moonshine.blocks.families import chain, parse_block, residual, use_module
-from moonshine.costs.counting import paper_parameters, paper_table, parameters, text_table
+from moonshine.costs.counting import paper_parameters, parameters, text_table
 from moonshine.models.wide_resnet import wrn
 
 NETWORKS = (

@@ -7,11 +7,12 @@ import re
 from itertools import product
 
 import torch
-from fastcore.test import test_close, test_eq, test_fail
+from fastcore.test import test_eq, test_fail
+from moonshine.paper.cost_tables import paper_table
 from torch.nn import functional as F
 
 from moonshine.blocks.families import chain, convolution_parameters, layers, parse_block, residual
-from moonshine.costs.counting import mult_adds, paper_table
+from moonshine.costs.counting import mult_adds
 from moonshine.panels.base import redraw_times
 from moonshine.paper.tables import evaluate
 

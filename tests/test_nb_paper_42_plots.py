@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from fastcore.test import test_close, test_eq, test_fail
 from matplotlib.figure import Figure
+from moonshine.paper.cost_tables import block_costs, misprints, paper_table
 from torch import nn
 
 from moonshine.blocks.families import (
@@ -23,7 +24,6 @@ from moonshine.blocks.families import (
     parse_block,
     residual,
 )
-from moonshine.costs.counting import block_costs, misprints, paper_table
 from moonshine.data.drawing import draw_shapes
 
 

@@ -20,7 +20,7 @@ import sys
 import traceback
 import warnings
 from contextlib import ExitStack, contextmanager, redirect_stdout
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -800,7 +800,9 @@ def costs(
 # %% ../../nbs/cli/60_command_line.ipynb #00000020
 def print_costs(blocks, depth, width, latency):
     "The costs of blocks, on request with measured ones; the machine is told, for the milliseconds are its own"
-    from moonshine.costs.counting import block_costs, text_table
+    from moonshine.paper.cost_tables import block_costs
+
+    from moonshine.costs.counting import text_table
 
     measured = dict(batches=(1, 128), train_batch=128) if latency else {}
     print(text_table(block_costs(blocks, depth, width, **measured)))
@@ -815,7 +817,9 @@ def print_costs(blocks, depth, width, latency):
 
 def print_table(number):
     "What we count of a table of the paper beside the printed figures; Table 2 dataset by dataset"
-    from moonshine.costs.counting import table2, text_table
+    from moonshine.paper.cost_tables import table2
+
+    from moonshine.costs.counting import text_table
     from moonshine.paper.tables import table
 
     parts = (

@@ -35,9 +35,10 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+from ..costs.latency import compare_latency
 
 from ..blocks.families import parse_block
-from ..costs.counting import mult_adds, paper_parameters, parameters, side_by_side
+from ..costs.counting import mult_adds, paper_parameters, parameters
 from ..errors import InputError
 from ..models.wide_resnet import wrn
 from .tables import paper_errors, students
@@ -741,7 +742,7 @@ def measured_times(names, repeats: int = 15) -> dict:
     networks = {key: network_called(*key) for key in dict.fromkeys(names)}
     torch.set_num_threads(1)
     try:
-        return {row["network"]: row["ms"] for row in side_by_side(networks, repeats=repeats)}
+        return {row["network"]: row["ms"] for row in compare_latency(networks, repeats=repeats)}
     finally:
         torch.set_num_threads(threads)
 

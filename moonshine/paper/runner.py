@@ -32,11 +32,12 @@ from importlib import metadata
 from pathlib import Path
 
 import torch
+from ..costs.latency import median_latency
 
 from .. import __version__
 from ..benchmarking import Stopwatch, machine
 from ..blocks.families import parse_block
-from ..costs.counting import latency, mult_adds, paper_parameters, parameters, text_table
+from ..costs.counting import mult_adds, paper_parameters, parameters, text_table
 from ..data.datasets import RELEASED_NORMALIZATION, Data, cifar10, cifar100, folder, imagenet, shapes
 from ..errors import InputError, lookup
 from ..losses.attention import check_fit, student_loss
@@ -585,7 +586,7 @@ def result_of(
     )
     device = next(model.parameters()).device
     with one_thread():
-        milliseconds = latency(deepcopy(model).cpu().eval(), shape)
+        milliseconds = median_latency(deepcopy(model).cpu().eval(), shape)
     kept = {
         name: getattr(run, name)
         for name in ("table", "preset", "dataset", "network", "block", "role", "method", "seed", "teacher")

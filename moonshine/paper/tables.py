@@ -17,10 +17,11 @@ from fractions import Fraction
 from importlib.resources import files
 from statistics import mean, stdev
 
+from .cost_tables import paper_table, table2
 from torch import nn
 
 from ..blocks.families import parse_block, residual
-from ..costs.counting import paper_parameters, paper_table, table2
+from ..costs.counting import paper_parameters
 from ..errors import InputError, lookup
 from ..models.resnet import ARCHITECTURES, TABLE3
 from ..models.segmentation import erfnet

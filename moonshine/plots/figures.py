@@ -20,9 +20,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
+from ..paper.cost_tables import misprints, paper_table
 
 from ..blocks.families import BLOCKTYPES, Layer, layers, pair, parse_block, user_code
-from ..costs.counting import misprints, paper_table
 from ..errors import InputError, lookup
 
 # %% ../../nbs/paper/42_plots.ipynb #00000006

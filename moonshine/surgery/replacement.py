@@ -40,7 +40,7 @@ from ..costs.counting import mult_adds
 from ..errors import InputError
 
 # %% ../../nbs/core/12_cheapen.ipynb #00000005
-def _side_by_side(layer, count: int):
+def _compare_latency(layer, count: int):
     "`count` copies of a layer on channels of their own, as one layer"
     if count == 1:
         return layer
@@ -74,7 +74,7 @@ def replacement_layers(
     "The chain of layers that does the work of one k×k convolution"
     parts = conv.groups
     written = layers(block, conv.in_channels // parts, conv.out_channels // parts, conv.stride[0])
-    placed = [_side_by_side(_placed_like(layer, conv), parts) for layer in written]
+    placed = [_compare_latency(_placed_like(layer, conv), parts) for layer in written]
     if conv.bias is not None:
         placed[-1] = replace(placed[-1], bias=True)
     return placed

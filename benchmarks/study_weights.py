@@ -27,7 +27,8 @@ import torch
 
 from moonshine.data.datasets import RELEASED_NORMALIZATION, Data, ImageSet, crop_and_flip, folder, generator
 from moonshine.losses.attention import Taps, attention_transfer
-from moonshine.losses.terms import Loss, Term, cross_entropy, soft_term, soft_weight
+from moonshine.losses.base import Loss, Term, cross_entropy
+from moonshine.losses.kd import soft_term, soft_weight
 from moonshine.models.wide_resnet import wrn
 from moonshine.training import checkpoints as checkpoint
 from moonshine.training import loop as trainer

@@ -32,7 +32,7 @@ from .costs.counting import mult_adds, text_table
 from .data.datasets import Data, shapes
 from .errors import InputError
 from .losses.attention import Taps, attention_map, student_loss
-from .losses.terms import Output, cross_entropy
+from .losses.base import Output, cross_entropy
 from .models.wide_resnet import wrn
 from .training import loop as trainer
 

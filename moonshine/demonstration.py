@@ -16,7 +16,7 @@ import torch
 from .costs.counting import mult_adds, parameters, text_table
 from .data.datasets import Data, ImageSet, normalize, shapes
 from .losses.attention import activations, at_loss, attention_map, energy_inside, student_loss
-from .losses.terms import cross_entropy
+from .losses.base import cross_entropy
 from .models.wide_resnet import wrn
 from .training import checkpoints as checkpoint
 from .training.loop import Recipe, fit

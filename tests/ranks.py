@@ -19,7 +19,7 @@ from torch import nn
 
 from moonshine.data.datasets import Data, ImageSet, imagenet
 from moonshine.errors import InputError
-from moonshine.losses.terms import cross_entropy
+from moonshine.losses.base import cross_entropy
 from moonshine.models.wide_resnet import wrn
 from moonshine.training import checkpoints as checkpoint
 from moonshine.training import distributed as workers

@@ -19,7 +19,7 @@ from torch import nn
 
 from moonshine.data.datasets import shapes
 from moonshine.losses.attention import Taps, activations, student_loss
-from moonshine.losses.terms import Output, cross_entropy
+from moonshine.losses.base import Output, cross_entropy
 from moonshine.models.wide_resnet import wrn
 from moonshine.training import checkpoints as checkpoint
 from moonshine.training.recipe import Recipe

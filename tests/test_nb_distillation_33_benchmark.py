@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from moonshine.data.datasets import shapes
 from moonshine.losses.attention import Taps, attention_map, student_loss
-from moonshine.losses.terms import Output
+from moonshine.losses.base import Output
 from moonshine.models.wide_resnet import wrn
 from moonshine.training import loop as trainer
 

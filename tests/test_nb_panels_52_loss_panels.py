@@ -13,7 +13,7 @@ from fastcore.test import test_close, test_eq, test_fail
 from torch.nn import functional as F
 
 from moonshine.losses.attention import activations, at_loss
-from moonshine.losses.terms import kd_loss, soft_term, soft_weight
+from moonshine.losses.kd import kd_loss, soft_term, soft_weight
 from moonshine.pretrained import network_input, trained_history, trained_network
 
 os.environ["MOONSHINE_RAISE"] = "1"  # a callback that fails fails the test

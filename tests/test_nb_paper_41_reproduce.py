@@ -290,7 +290,7 @@ def test_a_finished_run_is_never_computed_again():
 
 
 def test_a_run_is_that_of_the_trainer_and_stopped_or_not_it_is_the_same():
-    from moonshine.losses.terms import cross_entropy
+    from moonshine.losses.base import cross_entropy
     from moonshine.training.loop import fit
 
     runs, known, data = small_plan()

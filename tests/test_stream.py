@@ -14,7 +14,7 @@ from PIL import Image
 
 from moonshine.data.datasets import imagenet
 from moonshine.errors import InputError
-from moonshine.losses.terms import cross_entropy
+from moonshine.losses.base import cross_entropy
 from moonshine.models.wide_resnet import wrn
 from moonshine.training.loop import Recipe, fit
 

@@ -82,7 +82,7 @@ def describe(role, name, model) -> str:
 # %% ../../nbs/cli/60_command_line.ipynb #0000000b
 def run_training(data, model, name, recipe, directory, resume, device, teacher=None, loss=None, **info):
     "Say what is going to happen, train, say what came out"
-    from moonshine.losses.terms import cross_entropy
+    from moonshine.losses.base import cross_entropy
     from moonshine.training import loop as trainer
 
     loss = loss or cross_entropy()

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from ..data.datasets import Data, shapes
 from ..errors import lookup
 from ..losses.attention import Taps, student_loss
-from ..losses.terms import CONVENTIONS, soft_term, soft_weight
+from ..losses.kd import CONVENTIONS, soft_term, soft_weight
 from ..models.wide_resnet import wrn
 from moonshine.panels.base import (
     BLACK,

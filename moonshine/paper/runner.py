@@ -41,7 +41,7 @@ from ..costs.counting import mult_adds, paper_parameters, parameters, text_table
 from ..data.datasets import RELEASED_NORMALIZATION, Data, cifar10, cifar100, folder, imagenet, shapes
 from ..errors import InputError, lookup
 from ..losses.attention import check_fit, student_loss
-from ..losses.terms import cross_entropy
+from ..losses.base import cross_entropy
 from ..models.resnet import ARCHITECTURES, TABLE3
 from ..models.segmentation import erfnet
 from ..models.wide_resnet import wrn

@@ -35,8 +35,8 @@ from torch.nn import functional as F
 from .. import __version__
 from ..data.datasets import Data
 from ..errors import InputError
-from ..losses.attention import Taps, compared_layers
-from ..losses.terms import Loss, cross_entropy
+from ..losses.attention import taps_for
+from ..losses.base import Loss, cross_entropy
 from . import checkpoints as checkpoint
 from . import distributed as workers
 from .recipe import Recipe, check_recipe  # noqa: F401
@@ -333,8 +333,7 @@ def fit(
     quiet: bool = False,  # no bars, no lines
 ) -> list[dict]:
     "Train to the recipe's last epoch; returns the history, a dict an epoch. Ctrl-C ends early with what it has"
-    ours, theirs = compared_layers(model, teacher) if loss.needs("activations") else ([], [])
-    tapped, guide = Taps(model, ours), Taps(teacher.eval(), theirs) if loss.needs("teacher") else None
+    tapped, guide = taps_for(loss, model, teacher and teacher.eval())
     student = workers.wrap_ddp(tapped.to(memory_format=torch.channels_last))
     if recipe.compile:  # in place: names of weights, and so checkpoints, stay as they are
         for network in filter(None, (student, guide)):

@@ -32,7 +32,7 @@ from .kd import check_convention, distillation
 
 # %% ../../nbs/distillation/22_attention.ipynb #00000005
 class MeanSquare(torch.autograd.Function):
-    "Mean of the squares over channels, in float32 or better: (B, C, H, W) to (B, H, W), without copying the input"
+    "Mean of the squares over channels, in float32 or better and without a copy: (B, C, H, W) to (B, H, W)"
 
     @staticmethod
     def forward(context, activation):
@@ -207,7 +207,7 @@ def attention_transfer(
 
 # %% ../../nbs/distillation/22_attention.ipynb #00000021
 def compared_layers(student: nn.Module, teacher: nn.Module) -> tuple:
-    "Names of the layers to compare, (student's, teacher's); for groups in parts, the part ends that both have"
+    "Names of the layers to compare, (student's, teacher's); for split groups, the part ends that both have"
     ours, theirs = attention_layers(student), attention_layers(teacher)
     if len(ours) == len(theirs):
         return ours, theirs

@@ -25,7 +25,10 @@ from pathlib import Path
 
 import torch
 
-from moonshine.data.datasets import RELEASED_NORMALIZATION, Data, ImageSet, crop_and_flip, folder, generator
+from moonshine.data.augmentation import crop, mirror, paper_numbers
+from moonshine.data.cifar import RELEASED_NORMALIZATION
+from moonshine.data.folders import folder
+from moonshine.data.images import Data, ImageSet
 from moonshine.losses.attention import Taps, attention_transfer
 from moonshine.losses.base import Loss, Term, cross_entropy
 from moonshine.losses.kd import soft_term, soft_weight
@@ -174,11 +177,8 @@ def schedule(recipe, count):
     steps, found = count // recipe.batch_size, []
     assert steps * recipe.batch_size == count, "the batch size must divide the number of images"
     for epoch in range(recipe.epochs):
-        random = generator(recipe.seed, epoch)
-        order = torch.randperm(count, generator=random)
-        shift = torch.randint(0, 9, (2, count), generator=random)
-        flip = torch.rand(count, generator=random) < 0.5
-        found.append((order, shift[0, order], shift[1, order], flip[order]))
+        order, shifts, flips = paper_numbers(count, recipe.seed, epoch)
+        found.append((order, shifts[order, 0], shifts[order, 1], flips[order]))
     index, top, left, flip = (
         torch.cat(part).view(recipe.epochs * steps, recipe.batch_size) for part in zip(*found)
     )
@@ -231,7 +231,7 @@ class Step:
         "One step; everything that differs from step to step is read from tensors at position `at`"
         now = {key: table.index_select(0, self.at)[0] for key, table in self.plan.items()}
         images, y = self.data.train.images[now["index"]], self.data.train.labels[now["index"]]
-        x = self.inputs(crop_and_flip(images, now["top"], now["left"], now["flip"]))
+        x = self.inputs(mirror(crop(images, now["top"], now["left"]), now["flip"]))
         with self.precision():
             with torch.no_grad():
                 target = self.guide(x) if self.guide else None

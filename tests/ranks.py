@@ -17,7 +17,8 @@ import torch
 from kills import fork, result, wait, warm
 from torch import nn
 
-from moonshine.data.datasets import Data, ImageSet, imagenet
+from moonshine.data.images import Data, ImageSet
+from moonshine.data.streaming import imagenet
 from moonshine.errors import InputError
 from moonshine.losses.base import cross_entropy
 from moonshine.models.wide_resnet import wrn
@@ -241,16 +242,16 @@ def refused() -> dict:
 def streamed(root) -> list:
     """Which files each of two processes opens in an epoch, and the history; then those of one process."""
     warm()
-    from moonshine.data import datasets
+    from moonshine.data import streaming
 
     def work():
-        data, opened, real = imagenet(root, 32, 0), [], datasets._open
+        data, opened, real = imagenet(root, 32, 0), [], streaming.open_image
 
         def note(path):
             opened.append("/".join(Path(path).parts[-3:]))
             return real(path)
 
-        datasets._open = note
+        streaming.open_image = note
         torch.manual_seed(0)
         history = train(
             wrn(10, 0.5, num_classes=2),

@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from moonshine.data.datasets import imagenet, segmentation_shapes, shapes
+from moonshine.data.drawing import segmentation_shapes, shapes
+from moonshine.data.streaming import imagenet
 
 AS_PAINTED = dict(mean=(0, 0, 0), std=(1 / 255,) * 3)  # batches hold the pixels themselves, 0 to 255
 PINNED = dict(  # computed with version 0.1.0, before augmentations had names
@@ -68,7 +69,7 @@ def test_streamed_boxes_and_flips_are_those_of_torchvision(tmp_path):
             path = tmp_path / part / "cat" / f"{i}.png"
             Image.fromarray(pixels).save(path)
             files += [path] * (part == "train")
-    data = replace(imagenet(tmp_path, size=32, workers=0), **AS_PAINTED)
+    data = replace(imagenet(tmp_path, image_size=32, workers=0), **AS_PAINTED)
     view = v2.Compose([v2.RandomResizedCrop(32, antialias=True), v2.RandomHorizontalFlip(), v2.PILToTensor()])
     random = torch.Generator().manual_seed(4 * 1_000_003 + 1)
     order = torch.randperm(6, generator=random)

@@ -637,7 +637,7 @@ def test_bad_folders(refused):
     refused("class folder images/train/emu holds no images", *train)
     os.rmdir("images/train/emu")
     open("images/test/dog/1.png", "wb").write(b"no image")
-    refused("images/test/dog/1.png can't be read as a image", *train)
+    refused("images/test/dog/1.png can't be read as an image", *train)
 
 
 def test_absent_cifar_says_how_to_get_it(refused):

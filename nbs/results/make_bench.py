@@ -28,7 +28,7 @@ from moonshine.benchmarking import (
     plain_map,
     plain_sgd,
 )
-from moonshine.data.datasets import shapes
+from moonshine.data.drawing import shapes
 from moonshine.losses.attention import Taps, attention_map, student_loss
 from moonshine.training import loop as trainer
 

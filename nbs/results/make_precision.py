@@ -18,7 +18,9 @@ from pathlib import Path
 import torch
 
 from moonshine.benchmarking import machine
-from moonshine.data.datasets import Data, ImageSet, color_statistics, folder, shapes
+from moonshine.data.drawing import shapes
+from moonshine.data.folders import folder
+from moonshine.data.images import Data, ImageSet, color_statistics
 from moonshine.demonstration import STUDENT, TEACHER, network
 from moonshine.losses.attention import student_loss
 from moonshine.training.checkpoints import write_whole

@@ -15,7 +15,8 @@ from pathlib import Path
 import torch
 
 from moonshine.costs.counting import mult_adds, parameters
-from moonshine.data.datasets import folder, test_batches
+from moonshine.data.folders import folder
+from moonshine.data.images import test_batches
 from moonshine.demonstration import maps_figure
 from moonshine.losses.attention import activations, at_loss
 from moonshine.training import checkpoints as checkpoint

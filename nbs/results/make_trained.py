@@ -16,7 +16,8 @@ from pathlib import Path
 import torch
 
 from moonshine.costs.counting import parameters
-from moonshine.data.datasets import normalize, shapes
+from moonshine.data.drawing import shapes
+from moonshine.data.images import normalize
 from moonshine.losses.attention import activations, at_loss, energy_inside, student_loss
 from moonshine.models.wide_resnet import wrn
 from moonshine.training import checkpoints as checkpoint

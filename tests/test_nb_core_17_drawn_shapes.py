@@ -1,4 +1,4 @@
-"""Generated from nbs/core/15_drawn_shapes.ipynb by tools/export.py. Edit the notebook, not this file."""
+"""Generated from nbs/core/17_drawn_shapes.ipynb by tools/export.py. Edit the notebook, not this file."""
 from moonshine.data.drawing import *
 
 
@@ -45,9 +45,7 @@ def test_formulas():
     for name, distance in SHAPES.items():
         d = distance(u, v)
         assert (d[np.hypot(u, v) > 1] > 0).all(), name  # fits into the circle
-        slope = np.hypot(*np.gradient(d, 0.01))[
-            abs(d) < 0.02
-        ]  # one unit of distance a unit of way, near the edge
+        slope = np.hypot(*np.gradient(d, 0.01))[abs(d) < 0.02]  # near the edge: 1 for a distance
         assert 0.98 < np.median(slope) < 1.02, name
         across = d[:, ::-1] if name != "crescent" else d[::-1]  # the crescent's axis lies across
         assert np.allclose(d, across), name
@@ -104,7 +102,7 @@ def test_masks_hold_the_object():
     assert (center.std(0) > 3).all() and ((center.mean(0) - 15.5).abs() < 1).all()
     inside = (images.double().mean(1) * masks).sum((1, 2)) / area
     around = (images.double().mean(1) * ~masks).sum((1, 2)) / (1024 - area)
-    assert ((inside - around).abs() > 20).double().mean() > 0.98  # of 255: it can be told from what is around it
+    assert ((inside - around).abs() > 20).double().mean() > 0.98  # of 255: the object stands out
 
 
 def test_color_tells_nothing():
@@ -124,3 +122,22 @@ def test_color_tells_nothing():
     )
     print(f"errors by mean color: of the image {whole:.1f} %, of the object {alone:.1f} %")
     assert whole > 85 and alone > 85
+
+
+def test_shapes_come_with_masks():
+    data = shapes(train=50, test=20)
+    test_eq(data.train.images.shape, (50, 3, 32, 32))
+    test_eq(data.test.masks.shape, (20, 32, 32))
+    test_eq(len(data.classes), 10)
+    assert not torch.equal(data.train.images[:20], data.test.images)  # the test images are different
+
+
+def test_every_pixel_has_the_class_of_its_object_or_none():
+    plain, data = shapes(train=50, test=20), segmentation_shapes(train=50, test=20)
+    test_eq(data.train.images, plain.train.images)
+    test_eq(
+        (data.train.labels.shape, data.train.labels.dtype, len(data.classes)), ((50, 32, 32), torch.int64, 11)
+    )
+    for labels, label, mask in zip(data.test.labels, plain.test.labels, plain.test.masks):
+        assert mask.any() and (labels[mask] == label + 1).all() and (labels[~mask] == 0).all()
+        test_eq(data.classes[labels.max()], plain.classes[label])

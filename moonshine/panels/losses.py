@@ -366,7 +366,8 @@ def dashboard(
 # %% ../../nbs/panels/52_loss_panels.ipynb #0000001f
 def _line(name, row, unit):
     terms = ", ".join(f"{term.upper()} {row[term]:.3g}" for term in term_names([row]))
-    return f"{name}, {unit} {row['step']}: total {row['total']:.3g} ({terms}), test error {row['test_error']:.1f} %"
+    result = f"total {row['total']:.3g} ({terms}), test error {row['test_error']:.1f} %"
+    return f"{name}, {unit} {row['step']}: {result}"
 
 
 def describe_training(data: dict) -> str:

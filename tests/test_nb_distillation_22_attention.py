@@ -62,6 +62,14 @@ def test_activations_in_inference_mode():
     test_eq(len(found), 3)
 
 
+def test_modes_are_restored():
+    net = wrn(10, 1).train()
+    net.block1.eval()
+    with evaluating(net):
+        assert not any(module.training for module in net.modules())
+    assert net.training and net.block2.training and not net.block1.training
+
+
 def test_activations_of_torchvision_networks():
     from torchvision.models import mobilenet_v3_small, resnet18, vgg11_bn
 
@@ -236,7 +244,7 @@ def test_networks_that_do_not_fit_are_refused():
         contains="block3.0 has a map of one position at",
     )
     odd.attention_layers[0] = "fc"
-    test_fail(lambda: check_fit(odd, teacher, x), contains="layer fc gives (2, 10), not (B, C, H, W)")
+    test_fail(lambda: check_fit(odd, teacher, x), contains="layer fc returns (2, 10), not (B, C, H, W)")
     test_eq(
         attention_weights([(32, 32), (16, 16), (8, 8)], 1000),
         "  at, as weights of the squared distance: 0.977 at 32×32, 3.91 at 16×16, 15.6 at 8×8",

@@ -2,9 +2,6 @@
 from moonshine.distillation import *
 
 
-import contextlib
-import io
-import json
 import tempfile
 from pathlib import Path
 
@@ -14,7 +11,7 @@ from torch import nn
 
 from moonshine.data.datasets import shapes
 from moonshine.surgery.replacement import cheapen
-from moonshine.training.checkpoints import load, load_weights
+from moonshine.training.checkpoints import load_weights
 from moonshine.training.recipe import Recipe
 
 
@@ -61,5 +58,22 @@ def test_layers_are_chosen_or_named():
     test_fail(
         lambda: distill(teacher, data, "G(4)", recipe, layers=["tow"], quiet=True), contains="no layer 'tow'"
     )
-    test_fail(lambda: distill(Own(5), data, quiet=True), contains="the teacher knows 5 classes and shapes has 10")
+    test_fail(lambda: distill(Own(5), data, quiet=True), contains="the teacher has 5 classes and shapes has 10")
     test_eq(list(distill(teacher, data, "G(4)", recipe, beta=0, quiet=True).history[0])[3], "ce")
+
+
+def test_the_teacher_is_left_alone():
+    teacher, data, recipe = Own().train(), shapes(train=32, test=16), Recipe(epochs=1, batch_size=32)
+    before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
+    distill(teacher, data, "G(4)", recipe, quiet=True)
+    assert all(module.training for module in teacher.modules()) and not hasattr(teacher, "attention_layers")
+    assert all(torch.equal(before[name], tensor) for name, tensor in teacher.state_dict().items())
+    test_eq([module for module in teacher.modules() if module._forward_hooks], [])
+
+
+def test_registered_losses_are_added_by_name():
+    teacher, data, recipe = Own(), shapes(train=32, test=16), Recipe(epochs=1, batch_size=32)
+    student = distill(teacher, data, "G(4)", recipe, beta=0, losses=("kd", "se"), quiet=True)
+    assert {"ce", "kd", "se"} <= set(student.history[0])
+    test_fail(lambda: distill(teacher, data, recipe=recipe, losses="kd", quiet=True), contains="write ('kd',)")
+    test_fail(lambda: distill(teacher, data, recipe=recipe, losses=("kdd",), quiet=True), contains="mean kd?")

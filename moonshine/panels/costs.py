@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from ..blocks.families import BLOCKTYPES, convolution_parameters, layers, parse_block
 from ..errors import InputError, lookup
+from ..methods import METHODS
 from moonshine.panels.base import (
     BLUE,
     GRAY,
@@ -364,7 +365,7 @@ def wiring_panel(
 
 # %% ../../nbs/panels/51_cost_panels.ipynb #0000001a
 DATASETS = dict(cifar10="CIFAR-10", cifar100="CIFAR-100")
-SHORT = dict(scratch="scratch", kd="KD", at="AT")
+SHORT = dict(scratch="scratch") | {name: METHODS[name].label for name in ("kd", "at")}
 CONTESTS = (("kd", "scratch"), ("at", "scratch"), ("at", "kd"))
 
 

@@ -791,13 +791,13 @@ def test_distill_refuses(refused, message, arguments):
 def test_distill_refuses_what_has_nothing_to_give(refused, capsys):
     write_images()
     refused(
-        "nothing of mobilenet_v3_large becomes cheaper by G(4) (1 × the first layer, 15 × depthwise already)",
+        "nothing of mobilenet_v3_large becomes cheaper by G(4) (1 × first layer, 15 × already depthwise)",
         "distill",
         "mobilenet_v3_large",
         *TINY,
     )
     assert main(["distill", "mobilenet_v3_large", "--dry_run", *TINY]) == 0
-    assert "depthwise already" in capsys.readouterr().out
+    assert "already depthwise" in capsys.readouterr().out
     refused(
         "has a map of one position at images of 48×48",
         "distill",

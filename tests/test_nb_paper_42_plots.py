@@ -321,7 +321,7 @@ def test_no_pyplot_and_nothing_that_computes_imports_figures():
 import sys, matplotlib
 settings = lambda: {name: matplotlib.rcParams[name] for name in matplotlib.rcParams if name != 'backend'}
 before = settings()     # to ask for the backend is to import pyplot
-import moonshine.paper.tables, moonshine.surgery.replacement, moonshine.training.loop, moonshine.training.checkpoints, moonshine.models.segmentation
+import moonshine.paper.tables, moonshine.surgery.student, moonshine.training.loop, moonshine.training.checkpoints, moonshine.models.segmentation
 assert 'moonshine.plots.figures' not in sys.modules
 from moonshine.plots import figures as plots
 plots.pareto(), plots.block_diagram('G(N)')

@@ -36,7 +36,7 @@ from ..errors import InputError, lookup
 from ..models.resnet import resnet18, resnet18_half, resnet34
 from ..models.segmentation import erfnet
 from ..models.wide_resnet import wrn
-from ..surgery.replacement import network_from_torchvision
+from ..surgery.zoo import network_from_torchvision
 
 # %% ../../nbs/distillation/24_checkpoints.ipynb #00000005
 def new_file_mode() -> int:

@@ -159,7 +159,7 @@ class DistillJob:
         "The torchvision network, with new weights drawn from the seed."
         import torch
 
-        from moonshine.surgery.replacement import network_from_torchvision
+        from moonshine.surgery.zoo import network_from_torchvision
 
         torch.manual_seed(self.student_recipe.seed)
         return network_from_torchvision(self.architecture, classes)
@@ -209,10 +209,10 @@ def check_gain(
     "Refuse a block that makes no convolution of the network cheaper, except for a dry run."
     from collections import Counter
 
-    from moonshine.surgery.replacement import plan
+    from moonshine.surgery.sites import plan
 
     rows = plan(network, job.student.block, **job.student.replacement())
-    why = [row["why"].split(":")[0] for row in rows]
+    why = [row["reason"].split(":")[0] for row in rows]
     if all(why) and not job.student.dry_run:
         reasons = ", ".join(f"{count} × {reason}" for reason, count in Counter(why).items())
         raise InputError(f"nothing of {job.architecture} becomes cheaper by {job.student.block} ({reasons})")
@@ -225,10 +225,11 @@ def print_plan(
 ):
     "Print what would be replaced, and where attention would be compared."
     from moonshine.costs.counting import text_table
-    from moonshine.surgery.replacement import attention_choice, plan
+    from moonshine.surgery.attention_layers import attention_layers_of
+    from moonshine.surgery.sites import plan
 
     rows = plan(network, job.student.block, tuple(x.shape[1:]), **job.student.replacement())
-    layers = job.student.layer_names or attention_choice(network, x)
+    layers = job.student.layer_names or attention_layers_of(network, x)
     print(text_table(rows))
     print("attention would be compared at", ", ".join(layers))
 

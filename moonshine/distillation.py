@@ -14,7 +14,8 @@ from torch import nn
 from .errors import InputError
 from .losses.attention import at_weight, attention_weights, check_fit, dimensions_of, student_loss
 from .losses.base import Loss, build_loss
-from .surgery.replacement import attention_choice, cheapen
+from .surgery.attention_layers import attention_layers_of
+from .surgery.student import cheapen
 from .training import checkpoints as checkpoint
 from .training.loop import fit, pick_device, train
 from .training.recipe import Recipe
@@ -30,7 +31,7 @@ def make_student(
     "The untrained student of a teacher; both get the names of the compared layers as `attention_layers`"
     student = cheapen(teacher, block, **options)
     if layers is None:
-        layers = attention_choice(teacher, x)
+        layers = attention_layers_of(teacher, x)
     teacher.attention_layers = student.attention_layers = list(layers)
     if not getattr(student, "spec", None):
         student.spec = checkpoint.foreign_spec(teacher, block=str(block))

@@ -93,11 +93,18 @@ def test_taps_work_when_compiled():
     with torch.no_grad():
         plain = activations(net, x)
         compiled_net = activations(torch.compile(net, backend="eager"), x)
+        everything = dict(named=["block2"], pooled="fc")
+        more = [
+            tap(x) for tap in (Taps(net, **everything), torch.compile(Taps(net, **everything), backend="eager"))
+        ]
         compiled_taps = torch.compile(Taps(net), backend="eager")(x)
     for other in (compiled_net, compiled_taps):
         test_close(other[0], plain[0], eps=1e-5)
         for a, b in zip(other[1], plain[1]):
             test_close(a, b, eps=1e-5)
+    test_close(more[1].pooled, more[0].pooled, eps=1e-5)
+    test_close(more[1].named["block2"], more[0].named["block2"], eps=1e-5)
+    test_close(net.fc(more[0].pooled), plain[0], eps=1e-5)
 
 
 def test_at_loss_by_plain_arithmetic():

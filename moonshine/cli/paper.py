@@ -34,7 +34,7 @@ class SelectionOptions:
     ] = None
     methods: Annotated[
         str | None,
-        option("methods, from scratch,kd,at,kd-paper,kd+at (default: from the preset)", "--methods"),
+        option("methods, from scratch,kd,at,kd-paper,kd-standard,kd+at (default: from the preset)", "--methods"),
     ] = None
     dataset: Annotated[
         str | None, option("cifar10 or cifar100 (default: the preset's first)", "--dataset")

@@ -242,16 +242,16 @@ def classifier_of(model: nn.Module) -> str:
 
 
 def taps_for(
-    loss: Loss,
+    loss: Loss,  # or a function with a method `needs`
     student: nn.Module,
     teacher: nn.Module | None = None,
 ) -> tuple[Taps, Taps | None]:
     "Student and teacher, tapped wherever the loss looks; the teacher's is None if the loss needs none"
     if loss.needs("teacher") and teacher is None:
-        names = ", ".join(term.name for term in loss.terms if "teacher" in term.needs)
-        raise InputError(f"this loss needs a teacher (for {names})")
+        names = [term.name for term in getattr(loss, "terms", ()) if "teacher" in term.needs]
+        raise InputError(f"this loss needs a teacher (for {', '.join(names) or 'a term'})")
     layers = compared_layers(student, teacher) if loss.needs("activations") else ([], [])
-    named = [list(names) for names in zip(*loss.layers())] or ([], [])
+    named = [list(names) for names in zip(*getattr(loss, "layers", list)())] or ([], [])
     classifier = classifier_of if loss.needs("pooled") else lambda model: None
 
     def tap(side, model):

@@ -9,7 +9,7 @@ from fastcore.test import test_eq
 from torch import nn
 from torchvision.models.resnet import BasicBlock
 
-from moonshine.blocks.families import parse_block
+from moonshine.blocks.families import fitting, parse_block
 from moonshine.blocks.layers import chain
 from moonshine.blocks.residual import residual_block
 

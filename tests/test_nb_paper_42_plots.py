@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from fastcore.test import test_close, test_eq, test_fail
 from matplotlib.figure import Figure
-from moonshine.paper.cost_tables import block_costs, misprints, paper_table
 from torch import nn
 
 from moonshine.blocks.families import RELEASED_NAMES, convolution_parameters, parse_block
@@ -21,6 +20,7 @@ from moonshine.blocks.layers import Layer
 from moonshine.blocks.notation import BLOCKTYPES
 from moonshine.blocks.residual import residual_block
 from moonshine.data.drawing import draw_shapes
+from moonshine.paper.cost_tables import block_costs, misprints, paper_table
 
 
 def test_looks_never_differ_by_color_alone():

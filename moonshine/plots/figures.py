@@ -20,12 +20,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
-from ..paper.cost_tables import misprints, paper_table
 
 from ..blocks.families import FAMILIES, block_layers, parse_block
 from ..blocks.layers import Layer, pair
 from ..errors import InputError, lookup
 from ..methods import METHODS
+from ..paper.cost_tables import misprints, paper_table
 
 # %% ../../nbs/paper/42_plots.ipynb #00000006
 STYLE = {  # of matplotlib's rcParams

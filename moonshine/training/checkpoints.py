@@ -30,7 +30,7 @@ from filelock import lock_descriptor
 from torch import nn
 
 from ..blocks.families import parse_block
-from ..errors import InputError, lookup
+from ..errors import InputError
 from ..models.registry import build_network
 from ..surgery import zoo  # noqa: F401 (registers the networks of torchvision)
 

@@ -18,7 +18,8 @@ from PIL import Image
 from moonshine.cli.main import main
 from moonshine.data import datasets as data
 from moonshine.models.wide_resnet import wrn
-from moonshine.training.checkpoints import NETWORKS, load, save, sealed
+from moonshine.surgery.zoo import network_from_torchvision
+from moonshine.training.checkpoints import load, save, sealed
 
 SMALL = ["--wrn_depth", "10", "--wrn_width", "0.5", "--epochs", "1", "--batch_size", "32"]
 
@@ -27,7 +28,7 @@ SMALL = ["--wrn_depth", "10", "--wrn_width", "0.5", "--epochs", "1", "--batch_si
 def a_folder_of_its_own(tmp_path, monkeypatch):
     """Each test starts in an empty folder, with few drawn images."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("moonshine.blocks.families.USER", {})  # no test has given a --module before
+    monkeypatch.setattr("moonshine.blocks.custom.USER", {})  # no test has given a --module before
     few = data.shapes(train=64, test=32)
     monkeypatch.setitem(data.DATASETS, "shapes", lambda *arguments: few)
 
@@ -202,9 +203,9 @@ def test_a_convolution_of_your_own(refused, capsys):
     assert main([*own, "--epochs", "1"]) == 0 and main([*own, "--epochs", "2", "--resume"]) == 0
     assert "WRN-10-0.5 module(mine.py)/Basic" in capsys.readouterr().out
     os.remove("ran")
-    from moonshine.blocks import families as blocks
+    from moonshine.blocks import custom
 
-    blocks.USER.clear()
+    custom.USER.clear()
     refused(
         "is code of the file mine.py; give it with --module",
         "train",
@@ -705,7 +706,7 @@ def test_importing_moonshine_does_not_import_torch():
 
 
 def test_core_modules_do_not_import_matplotlib_or_widgets():
-    names = "blocks.families models.wide_resnet costs.counting data.datasets losses.base losses.kd losses.attention training.checkpoints training.loop paper.tables models.resnet models.segmentation blocks.structured".split()
+    names = "blocks.families blocks.residual models.registry models.wide_resnet costs.counting data.datasets losses.base losses.kd losses.attention training.checkpoints training.loop paper.tables models.resnet models.segmentation blocks.structured".split()
     code = "import sys\n" + "\n".join(f"import moonshine.{name}" for name in names)
     code += "\nassert not {'matplotlib', 'ipywidgets', 'IPython'} & set(sys.modules), {'matplotlib', 'ipywidgets', 'IPython'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
@@ -784,7 +785,7 @@ def test_a_dry_run_prints_the_plan_and_leaves_nothing(capsys):
 )
 def test_distill_refuses(refused, message, arguments):
     write_images()
-    save("checkpoints/resnet18.pt", NETWORKS["torchvision"]("resnet18", 2))
+    save("checkpoints/resnet18.pt", network_from_torchvision("resnet18", 2))
     refused(message, "distill", *arguments, *TINY)
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from moonshine.blocks.families import BLOCKTYPES, RELEASED_NAMES, parse_block
+from moonshine.blocks.families import RELEASED_NAMES, parse_block
+from moonshine.blocks.notation import BLOCKTYPES
 from moonshine.errors import InputError
 from moonshine.models.wide_resnet import wrn
 from moonshine.training.checkpoints import load, load_original, save

@@ -9,7 +9,9 @@ from fastcore.test import test_eq
 from torch import nn
 from torchvision.models.resnet import BasicBlock
 
-from moonshine.blocks.families import chain, parse_block, residual
+from moonshine.blocks.families import fitting, parse_block
+from moonshine.blocks.layers import chain
+from moonshine.blocks.residual import residual_block
 
 S, B = parse_block("S"), parse_block("B(2)")
 
@@ -83,7 +85,7 @@ def test_bn_and_relu_at_the_ends_of_a_chain():
 
 
 def test_which_residual_blocks_are_replaced_whole():
-    ours, theirs = residual("S", 16, 32, 2), BasicBlock(16, 16)
+    ours, theirs = residual_block("S", 16, 32, 2), BasicBlock(16, 16)
     test_eq([is_replaced_whole(theirs, B, by) for by in ("auto", "convolution", "block")], [True, False, True])
     test_eq([is_replaced_whole(theirs, S, by) for by in ("auto", "convolution", "block")], [False, False, True])
     test_eq([is_replaced_whole(ours, S, by) for by in ("auto", "convolution", "block")], [True] * 3)
@@ -92,17 +94,17 @@ def test_which_residual_blocks_are_replaced_whole():
 
 
 def test_shape_and_layout_of_a_residual_block():
-    test_eq(residual_shape(residual("S", 16, 32, 2)), (16, 32, 2))
-    test_eq(residual_shape(residual("Conv/Old", 16, 32, 2)), (16, 32, 2))
-    test_eq(residual_shape(residual("S", 16, 16)), (16, 16, 1))
+    test_eq(residual_shape(residual_block("S", 16, 32, 2)), (16, 32, 2))
+    test_eq(residual_shape(residual_block("Conv/Old", 16, 32, 2)), (16, 32, 2))
+    test_eq(residual_shape(residual_block("S", 16, 16)), (16, 16, 1))
     test_eq(residual_shape(BasicBlock(16, 16)), (16, 16, 1))
-    test_eq(str(laid_out_for(residual("S", 16, 16), B, "auto")), "B(2)")
-    test_eq(str(laid_out_for(residual("S", 16, 16), B, "convolution")), "ConvB2/Basic")
+    test_eq(str(laid_out_for(residual_block("S", 16, 16), B, "auto")), "B(2)")
+    test_eq(str(laid_out_for(residual_block("S", 16, 16), B, "convolution")), "ConvB2/Basic")
     test_eq(str(laid_out_for(BasicBlock(16, 16), S, "auto")), "Conv/Old")
 
 
 def test_norms_and_shortcut_are_taken_over():
-    for old in (residual("S", 16, 32, 2), BasicBlock(16, 32, 2, nn.Sequential(nn.Conv2d(16, 32, 1, 2)))):
+    for old in (residual_block("S", 16, 32, 2), BasicBlock(16, 32, 2, nn.Sequential(nn.Conv2d(16, 32, 1, 2)))):
         new = new_residual_block(laid_out_for(old, B, "auto"), "layer", old)
         assert new.bn1 is old.bn1
         assert getattr(new, "convShortcut", 0) is getattr(old, "convShortcut", 0)
@@ -130,6 +132,6 @@ def test_chains_in_words():
 
 
 def test_residual_blocks_in_words():
-    test_eq(residual_text(residual("S", 16, 32, 2)), "residual block 3×3, 3×3; 16→32, stride 2")
-    test_eq(new_residual_text(residual("S", 16, 32, 2), B), "1×1, 3×3, 1×1")
-    test_eq(new_residual_text(residual("S", 16, 32, 2), S), "3×3, 3×3")
+    test_eq(residual_text(residual_block("S", 16, 32, 2)), "residual block 3×3, 3×3; 16→32, stride 2")
+    test_eq(new_residual_text(residual_block("S", 16, 32, 2), B), "1×1, 3×3, 1×1")
+    test_eq(new_residual_text(residual_block("S", 16, 32, 2), S), "3×3, 3×3")

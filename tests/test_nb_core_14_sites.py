@@ -10,7 +10,9 @@ import torch
 from fastcore.test import test_eq, test_fail
 from torch import nn
 
-from moonshine.blocks.families import parse_block, residual, use_module
+from moonshine.blocks.custom import use_module
+from moonshine.blocks.families import parse_block
+from moonshine.blocks.residual import residual_block
 from moonshine.costs.counting import text_table
 from moonshine.models.wide_resnet import wrn
 
@@ -100,13 +102,13 @@ def test_layers_in_words():
     test_eq(before(nn.Conv2d(64, 128, 3, stride=2, padding=1)), "3×3, 64→128, stride 2")
     test_eq(before(nn.Conv2d(8, 8, (1, 7), dilation=(1, 2), groups=4)), "1×7, 8→8, dilation (1, 2), groups 4")
     test_eq(before(nn.ConvTranspose2d(8, 4, 2, stride=2)), "ConvTranspose2d 2×2, 8→4, stride 2")
-    test_eq(before(residual("S", 16, 32, 2)), "residual block 3×3, 3×3; 16→32, stride 2")
+    test_eq(before(residual_block("S", 16, 32, 2)), "residual block 3×3, 3×3; 16→32, stride 2")
     test_eq(
         [after(block) for block in ("G(8)", "G(N)", "BG(2,4)")],
         ["3×3 in 8 groups, 1×1", "3×3 depthwise, 1×1", "1×1 to 32, 3×3 in 4 groups, 1×1"],
     )
     test_eq([after(block) for block in ("S-2x2", "ACDC")], ["2×2", "3×3 depthwise, ACDC"])
-    test_eq(after("B(2)", residual("S", 16, 32, 2)), "1×1, 3×3, 1×1")
+    test_eq(after("B(2)", residual_block("S", 16, 32, 2)), "1×1, 3×3, 1×1")
 
 
 def test_options():

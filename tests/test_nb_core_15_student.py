@@ -14,7 +14,7 @@ from fastcore.test import test_close, test_eq, test_fail
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from moonshine.blocks.families import use_module
+from moonshine.blocks.custom import use_module
 from moonshine.costs.counting import paper_parameters, parameters, text_table
 from moonshine.models.wide_resnet import wrn
 from moonshine.paper.cost_tables import paper_table

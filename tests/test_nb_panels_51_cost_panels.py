@@ -10,7 +10,9 @@ import torch
 from fastcore.test import test_eq, test_fail
 from torch.nn import functional as F
 
-from moonshine.blocks.families import chain, convolution_parameters, layers, parse_block, residual
+from moonshine.blocks.families import block_layers, convolution_parameters, parse_block
+from moonshine.blocks.layers import chain
+from moonshine.blocks.residual import residual_block
 from moonshine.costs.counting import mult_adds
 from moonshine.panels.base import redraw_times
 from moonshine.paper.cost_tables import paper_table
@@ -39,7 +41,7 @@ def test_block_design_against_built_blocks():
         ("BG", 2, "N", 32, 8),
     ):
         data = block_design(kind, b, g, N, size)
-        test_eq(data["mult_adds"], mult_adds(residual(parse_block(data["block"]), N, N), (N, size, size)))
+        test_eq(data["mult_adds"], mult_adds(residual_block(parse_block(data["block"]), N, N), (N, size, size)))
     test_eq(block_design("BG", 2, "N/8")["block"], "BG(2,M/8)")  # groups of 8 of the M channels inside
     assert "can't split" in block_design("G", 2, "32", 48)["problem"]
     assert "can't contract" in block_design("B", 4, "1", 30)["problem"]
@@ -74,7 +76,7 @@ def test_wiring_is_the_jacobian():
     torch.manual_seed(0)
     for groups in (1, 2, 4, 8, 16):
         diagonal = torch.block_diag(*[torch.ones(16 // groups, 16 // groups)] * groups).bool()
-        module = chain(layers(f"G({groups})", 16, 16))  # grouped, BN, ReLU, 1×1
+        module = chain(block_layers(f"G({groups})", 16, 16))  # grouped, BN, ReLU, 1×1
         assert torch.equal(wiring(groups)["influence"] > 0, diagonal)
         assert torch.equal(jacobian(module[0], 16) > 0, diagonal)
         assert (wiring(groups, True)["influence"] > 0).all() and (jacobian(module, 16) > 0).all()

@@ -97,7 +97,8 @@ def first_sentence(
 @command("networks", "moonshine networks")
 def networks_command():
     "List the networks that can be named."
-    from moonshine.training.checkpoints import NETWORKS
+    from moonshine.models.registry import networks
+    from moonshine.training import checkpoints  # noqa: F401 (registers the networks of torchvision)
 
-    for name, build in NETWORKS.items():
-        print(f"{name:15} {first_sentence(build)}")
+    for name, network in networks().items():
+        print(f"{name:15} {first_sentence(network.build)}")

@@ -119,7 +119,7 @@ def find_block(
     "The block: that of --conv, else the Conv of --module, else the full convolution."
     own = None
     if options.module:
-        from moonshine.blocks.families import use_module
+        from moonshine.blocks.custom import use_module
 
         own = use_module(options.module, options.blocktype)
     from moonshine.blocks.families import parse_block
@@ -139,10 +139,10 @@ def build_network(
     import torch
 
     from moonshine.errors import lookup
-    from moonshine.training.checkpoints import NETWORKS
+    from moonshine.models.registry import networks
 
     torch.manual_seed(seed)
-    known = {name: builder for name, builder in NETWORKS.items() if name.startswith(("wrn", "resnet"))}
+    known = {name: network.build for name, network in networks().items() if name.startswith(("wrn", "resnet"))}
     builder = lookup(known, options.network, "network")
     arguments = dict(vars(options), block=block, num_classes=num_classes)
     return builder(**{name: arguments[name] for name in inspect.signature(builder).parameters})

@@ -43,7 +43,7 @@ from ..errors import InputError
 from ..methods import METHODS
 from ..models.wide_resnet import wrn
 from .tables import paper_errors, students
-from ..plots.figures import SHOWN, block_family, entries, look, style
+from ..plots.figures import block_family, entries, look, point_kinds, style
 from ..training.checkpoints import write_whole
 from ..training.loop import Recipe
 
@@ -788,7 +788,7 @@ def papers_points(dataset: str, method: str, ms: dict) -> list[dict]:
 
 def draw_points(axis, points, column, hollow):
     "Points of one panel, a marker and color a family; without a cost there is none"
-    for number, name in enumerate(SHOWN):
+    for number, name in enumerate(point_kinds()):
         mine = [point for point in points if point["family"] == name and point[column]]
         looks = dict(
             color=look(number)["color"], marker=look(number)["marker"], ls="none", ms=4.5 if hollow else 6
@@ -834,7 +834,7 @@ def legend_of(groups) -> list:
     "Families by marker and color; ours full, the paper's hollow"
     marks = [
         Line2D([], [], color=look(n)["color"], marker=look(n)["marker"], ls="none", label=words)
-        for n, words in enumerate(SHOWN.values())
+        for n, words in enumerate(point_kinds().values())
     ]
     full, hollow = (
         Line2D([], [], color="0.35", marker="o", ls="none", mfc=fill, label=words)

@@ -19,14 +19,14 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.parameter import is_lazy
 
-from ..blocks.families import Block, pair, parse_block
+from ..blocks.families import Block, fitting, parse_block
+from ..blocks.layers import pair
 from ..costs.counting import mult_adds
 from ..errors import InputError
 from moonshine.surgery.replacements import (
     PLACEMENTS,
     chain_text,
     convolution_text,
-    fitting,
     is_replaced_whole,
     laid_out_for,
     new_chain,
@@ -60,24 +60,11 @@ def cannot_be_rebuilt(conv: nn.Module) -> str:
     return f"{name} has a forward method of its own" if own or "forward" in vars(conv) else ""
 
 # %% ../../nbs/core/14_sites.ipynb #333c89e1
-def _is_plain(conv: nn.Conv2d) -> bool:
-    "Is this a 3×3 with padding 1, no dilation, groups or bias? A user's own layer is only given the stride."
-    padding = (1, 1) if conv.padding == "same" else tuple(pair(conv.padding))
-    usual = (conv.kernel_size, padding, conv.dilation, conv.groups) == ((3, 3), (1, 1), (1, 1), 1)
-    return usual and conv.bias is None and conv.padding_mode == "zeros" and len(set(conv.stride)) == 1
-
-
 def unsuited(conv: nn.Conv2d, block: Block) -> str:
     "Say why `block` has no form for this convolution; the text is empty if it has one."
     if conv.groups > 1 and conv.groups == conv.in_channels:
         return "already depthwise"
-    if block.family == "full" and block.kernel == 2 and conv.kernel_size != (3, 3):
-        return f"{block} is for 3×3 kernels"
-    if block.family == "module" and not _is_plain(conv):
-        return f"{block} is for plain 3×3 convolutions without bias"
-    if block.family in ("depth", "acdc") and (conv.groups > 1 or conv.bias is not None):
-        return f"{block} is for convolutions without groups and bias"
-    return ""
+    return block.record.unsuited(block, conv)
 
 # %% ../../nbs/core/14_sites.ipynb #7f1cf81c
 @dataclass

@@ -15,7 +15,8 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from ..blocks.families import Block, PostActivation, initialize, parse_block
+from ..blocks.families import Block, parse_block
+from ..blocks.residual import PostActivation, initialize
 from .sites import Site, find_sites, unwrap
 
 # %% ../../nbs/core/15_student.ipynb #6eca2f31
@@ -115,7 +116,7 @@ def _retitle(student: nn.Module, block: Block, options: dict, sites: list):
 # %% ../../nbs/core/15_student.ipynb #a03c6492
 def _warn_if_unchanged(sites: list, block: Block, model: nn.Module):
     "Warn if no layer was replaced, and list the reasons."
-    if any(site.build for site in sites) or (block.family == "full" and block.kernel == 3):
+    if any(site.build for site in sites) or replace(block, blocktype="Basic") == parse_block("S"):
         return
     reasons = Counter(site.reason.split(":")[0] for site in sites)
     listed = ", ".join(f"{count} × {reason}" for reason, count in reasons.items())

@@ -10,6 +10,7 @@ from torch import nn
 
 from ..blocks.families import Block
 from ..errors import InputError
+from ..models.registry import register_network
 from .sites import nearest_name
 from .student import cheapen
 
@@ -33,6 +34,7 @@ def _plain_network(architecture: str, num_classes: int) -> nn.Module:
     return model
 
 # %% ../../nbs/core/17_zoo.ipynb #bc347693
+@register_network("torchvision", architecture="resnet18", num_classes=10)
 def network_from_torchvision(
     architecture: str,  # one of torchvision.models.list_models(module=torchvision.models): resnet18, ...
     num_classes: int = 1000,  # outputs of the classifier

@@ -1,4 +1,4 @@
-"""Generated from nbs/core/01_errors.ipynb by tools/export.py. Edit the notebook, not this file."""
+"""Generated from nbs/core/00_errors.ipynb by tools/export.py. Edit the notebook, not this file."""
 from moonshine.errors import *
 
 

@@ -1,10 +1,9 @@
-"""Generated from nbs/core/07_wide_resnet.ipynb by tools/export.py. Edit the notebook, not this file."""
+"""Generated from nbs/core/08_wide_resnet.ipynb by tools/export.py. Edit the notebook, not this file."""
 from moonshine.models.wide_resnet import *
 
 
 import torch
 from fastcore.test import test_close, test_eq, test_fail
-
 
 from moonshine.blocks.families import parse_block
 
@@ -31,7 +30,12 @@ def test_a_student_has_its_teachers_widths():
     teacher, student = wrn(40, 2), wrn(40, 2, "BG(2,M/8)")
     test_eq(student.fc.in_features, teacher.fc.in_features)
     test_eq(len(student.block1[0].layer), len(teacher.block1[0].layer))
-    weights = lambda net: sum(p.numel() for p in net.parameters())
+
+
+    def weights(net):
+        return sum(p.numel() for p in net.parameters())
+
+
     test_eq(weights(teacher), 2_243_546)
     fewer = weights(teacher) / weights(student)
     print(f"{weights(teacher):,} -> {weights(student):,} weights: {fewer:.1f} times fewer")

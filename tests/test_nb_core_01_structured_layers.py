@@ -1,4 +1,4 @@
-"""Generated from nbs/core/02_structured_layers.ipynb by tools/export.py. Edit the notebook, not this file."""
+"""Generated from nbs/core/01_structured_layers.ipynb by tools/export.py. Edit the notebook, not this file."""
 from moonshine.blocks.structured import *
 
 

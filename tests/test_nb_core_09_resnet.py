@@ -1,4 +1,4 @@
-"""Generated from nbs/core/08_resnet.ipynb by tools/export.py. Edit the notebook, not this file."""
+"""Generated from nbs/core/09_resnet.ipynb by tools/export.py. Edit the notebook, not this file."""
 from moonshine.models.resnet import *
 
 
@@ -13,7 +13,8 @@ from fastcore.test import test_close, test_eq, test_fail
 from torch import nn
 from torch.nn import functional as F
 
-from moonshine.blocks.families import initialize, use_module
+from moonshine.blocks.custom import use_module
+from moonshine.blocks.residual import initialize
 from moonshine.models.wide_resnet import wrn
 
 

@@ -1,4 +1,4 @@
-"""Generated from nbs/core/09_erfnet.ipynb by tools/export.py. Edit the notebook, not this file."""
+"""Generated from nbs/core/10_erfnet.ipynb by tools/export.py. Edit the notebook, not this file."""
 from moonshine.models.segmentation import *
 
 

@@ -103,7 +103,8 @@ def test_attention_panel_makes_its_point():
     for row in panel.data["rows"][1:]:
         test_close(row["at_loss"], before[row["name"]][0], 1e-7)
         assert row["squared_error"] > 1.3 * before[row["name"]][1]
-    assert "With at's channels shuffled and doubled" in panel.text
+    assert "channels of all but the teacher are shuffled and doubled" in panel.text
+    assert "Shuffling and doubling the channels of at leaves its map and its AT loss unchanged" in panel.text
     first = panel.png
     panel.choose(view="one", network="teacher", shuffled=False)  # against itself
     test_eq((len(panel.data["rows"]), panel.data["rows"][0]["at_loss"]), (1, 0))

@@ -335,13 +335,15 @@ def describe_attention(data: dict) -> str:
     )
     if data["scene"].mask is None:
         title += " Scaled and cropped to a square; there is no mask."
+    if data["shuffled"]:
+        title += " The channels of all but the teacher are shuffled and doubled."
     lines = [title, *[sentence(row, data["size"]) for row in rows]]
     lines[1] = lines[1].replace("; AT loss to the teacher 0.00000, squared error 0.00", "")
     if chosen is not rows[0] and chosen["squared_error"] is not None:
         lines.append(verdict(data, chosen))
     return "\n".join(lines)
 
-
+# %% ../../nbs/panels/53_attention_panels.ipynb #5a1f0008
 def verdict(
     data: dict,  # of `explore`
     chosen: dict,  # the row of the chosen network
@@ -349,10 +351,9 @@ def verdict(
     "Describe what shuffling does to the chosen network's two distances."
     other = data["other"]
     before, after = (other, chosen) if data["shuffled"] else (chosen, other)
-    start = "With {}'s channels" if data["shuffled"] else "If {}'s channels were"
     return (
-        f"{start.format(chosen['name'])} shuffled and doubled: its map and AT loss are the same "
-        f"({before['at_loss']:.5f} and {after['at_loss']:.5f}), its squared error goes from "
+        f"Shuffling and doubling the channels of {chosen['name']} leaves its map and its AT loss unchanged "
+        f"({before['at_loss']:.5f} and {after['at_loss']:.5f}), while its squared error goes from "
         f"{before['squared_error']:.2f} to {after['squared_error']:.2f}."
     )
 
@@ -977,7 +978,7 @@ def _against_teacher(axes, data):
     axes.plot(x[number], y[number], "o", mfc="none", color="black", ms=11, mew=2)
     axes.set(xlim=(0, 0.9), ylim=(0, 0.9))
     axes.set_title(f"{name} against {'chance' if teacher else 'teacher'}", fontsize=10, loc="left")
-    axes.set_xlabel("×: misclassified   ring: this image", fontsize=10)
+    axes.set_xlabel("×: error   ring: this image", fontsize=10)
 
 # %% ../../nbs/panels/53_attention_panels.ipynb #00000038
 def where_panel(

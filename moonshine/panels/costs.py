@@ -479,7 +479,7 @@ def _scatter(axes, data):
             label=description.split(" (")[0] if points else None,
         )
     front = _coordinates(data["front"])
-    axes.step(*front, where="post", color="black", lw=1, ls=":", zorder=1, label="front of these")
+    axes.step(*front, where="post", color="black", lw=1, ls=":", zorder=1, label="Pareto front")
     axes.axvline(data["budget"], color=GRAY, ls="--", lw=1.2, label="budget")
 
 

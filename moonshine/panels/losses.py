@@ -26,6 +26,7 @@ from ..errors import lookup
 from ..losses.attention import Taps, student_loss
 from ..losses.base import RESERVED
 from ..losses.kd import CONVENTIONS, soft_term, soft_weight
+from ..methods import METHODS
 from ..models.wide_resnet import wrn
 from moonshine.panels.base import (
     BLACK,
@@ -402,10 +403,12 @@ def _curve(axes, data, key, title):
 
 
 def run_style(
-    name: str,  # of a run
+    name: str,  # of the run
     number: int,  # for runs that are no method of the table
 ) -> dict:
-    "Return the color and marker of a run."
+    "Return the color and marker of a run: those of its method, if it is named after one."
+    if name in METHODS:
+        return dict(color=METHODS[name].color, marker=METHODS[name].marker)
     return {key: look(number)[key] for key in ("color", "marker")}
 
 # %% ../../nbs/panels/52_loss_panels.ipynb #5a1e0006
@@ -566,7 +569,7 @@ def training_panel(
         alpha=slider("alpha (KD)", [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0], start["alpha"]),
         beta=slider("beta (AT)", [0.0, 10.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0], start["beta"]),
     )
-    weights = dict(scratch=(0.0, 0.0), kd=(0.9, 0.0), at=(0.0, 1000.0))
+    methods = [METHODS[name] for name in ("scratch", "kd", "at")]
     actions = {
         "train a chunk": lambda panel: panel.train(1),
         "train": lambda panel: panel.train(panel.most),
@@ -579,7 +582,7 @@ def training_panel(
         controls=controls,
         draw=draw_training,
         describe=describe_training,
-        presets={name: dict(alpha=alpha, beta=beta) for name, (alpha, beta) in weights.items()},
+        presets={method.name: dict(alpha=method.alpha, beta=method.beta) for method in methods},
         actions=actions,
         height="8em",
     )

@@ -1,4 +1,4 @@
-"""Generated from nbs/distillation/27_methods.ipynb by tools/export.py. Edit the notebook, not this file."""
+"""Generated from nbs/distillation/34_methods.ipynb by tools/export.py. Edit the notebook, not this file."""
 from moonshine.methods import *
 
 

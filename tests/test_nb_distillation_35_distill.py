@@ -1,4 +1,4 @@
-"""Generated from nbs/distillation/30_distill.ipynb by tools/export.py. Edit the notebook, not this file."""
+"""Generated from nbs/distillation/35_distill.ipynb by tools/export.py. Edit the notebook, not this file."""
 from moonshine.distillation import *
 
 

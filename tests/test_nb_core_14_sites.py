@@ -32,7 +32,7 @@ def test_whatcannot_be_rebuilt():
 
 
     test_eq([cannot_be_rebuilt(kind(8, 8, 3)) for kind in (nn.Conv2d, Renamed)], ["", ""])
-    test_eq(cannot_be_rebuilt(Standardized(8, 8, 3)), "Standardized has a forward method of its own")
+    test_eq(cannot_be_rebuilt(Standardized(8, 8, 3)), "Standardized overrides forward")
     computed = [
         parametrizations.weight_norm(nn.Conv2d(8, 8, 3)),
         prune.l1_unstructured(nn.Conv2d(8, 8, 3), "weight", 0.5),

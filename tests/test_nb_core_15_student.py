@@ -207,7 +207,7 @@ def test_one_bottleneck_a_residual_block():
     )
 
 
-def test_the_teacher_is_not_touched_and_the_student_starts_afresh():
+def test_the_teacher_is_not_touched_and_the_student_starts_from_new_weights():
     from torchvision.models import resnet18
 
     teacher = resnet18(weights=None, num_classes=10).requires_grad_(False).eval()

@@ -7,7 +7,7 @@ __all__ = ['PLACEMENTS', 'OWN_RESIDUAL_BLOCKS', 'replacement_layers', 'initializ
            'is_replaced_whole', 'residual_shape', 'laid_out_for', 'new_residual_block', 'convolution_text',
            'chain_text', 'residual_text', 'new_residual_text']
 
-# %% ../../nbs/core/13_replacements.ipynb #c2fed77a
+# %% ../../nbs/core/13_replacements.ipynb #06ae503e
 import sys
 from collections import OrderedDict
 from dataclasses import replace
@@ -46,7 +46,7 @@ def _with_geometry_of(layer, conv: nn.Conv2d):
         padding_mode=conv.padding_mode,
     )
 
-# %% ../../nbs/core/13_replacements.ipynb #80bd73e3
+# %% ../../nbs/core/13_replacements.ipynb #04c83d40
 def replacement_layers(
     block: Block,  # which cheap convolution
     conv: nn.Conv2d,  # the convolution to replace; only its attributes are read
@@ -115,7 +115,7 @@ def is_replaced_whole(
     whole = by == "block" or (by == "auto" and block.blocktype == "Bottle")
     return whole and is_basic_block(module)
 
-# %% ../../nbs/core/13_replacements.ipynb #28a65f2a
+# %% ../../nbs/core/13_replacements.ipynb #8b74a84b
 def residual_shape(residual: nn.Module) -> tuple:  # (input channels, output channels, stride)
     "Read the channels and the stride of a residual block from its modules."
     if type(residual) not in OWN_RESIDUAL_BLOCKS:
@@ -143,7 +143,7 @@ def laid_out_for(
     two = block.convolutions == 2
     return replace(block, blocktype="Old") if post_activation and two else block
 
-# %% ../../nbs/core/13_replacements.ipynb #db7b070b
+# %% ../../nbs/core/13_replacements.ipynb #01f3afc1
 _KEPT_PARTS = ("bn1", "bn2", "convShortcut", "downsample")
 
 
@@ -163,7 +163,7 @@ def new_residual_block(
             setattr(new, name, kept)
     return new
 
-# %% ../../nbs/core/13_replacements.ipynb #deb359bd
+# %% ../../nbs/core/13_replacements.ipynb #7fa8b3eb
 def _setting_text(conv: nn.Module, name: str, usual: int = 1) -> str:
     "Write a setting of a convolution if it differs from the usual one: ', stride 2'."
     value = getattr(conv, name, usual)
@@ -178,7 +178,7 @@ def convolution_text(conv: nn.Module) -> str:
     settings = "".join(_setting_text(conv, name) for name in ("stride", "dilation", "groups"))
     return f"{kind}{times(conv.kernel_size)}, {channels}{settings}"
 
-# %% ../../nbs/core/13_replacements.ipynb #c4da5707
+# %% ../../nbs/core/13_replacements.ipynb #de96f292
 def _layer_text(layer, last: bool) -> str:
     "Describe one layer of a chain: 3×3 in 8 groups; 1×1 to 32 (channels, where another layer follows)."
     if not isinstance(layer, Layer):
@@ -193,7 +193,7 @@ def chain_text(chain_layers: list) -> str:
     "Describe a chain: 1×1 to 32, 3×3 in 4 groups, 1×1."
     return ", ".join(_layer_text(layer, layer is chain_layers[-1]) for layer in chain_layers)
 
-# %% ../../nbs/core/13_replacements.ipynb #a0fe3dba
+# %% ../../nbs/core/13_replacements.ipynb #e3da214d
 def residual_text(residual: nn.Module) -> str:
     "Describe a residual block: residual block 3×3, 3×3; 64→128, stride 2."
     inp, out, stride = residual_shape(residual)

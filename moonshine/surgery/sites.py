@@ -6,7 +6,7 @@
 __all__ = ['is_convolution', 'cannot_be_rebuilt', 'unsuited', 'Site', 'candidates', 'nearest_name', 'keep_filter', 'find_sites',
            'unwrap', 'watch_forward', 'plan']
 
-# %% ../../nbs/core/14_sites.ipynb #2afbea17
+# %% ../../nbs/core/14_sites.ipynb #1d0375f9
 import copy
 import math
 from collections.abc import Callable
@@ -37,7 +37,7 @@ from moonshine.surgery.replacements import (
     residual_text,
 )
 
-# %% ../../nbs/core/14_sites.ipynb #71a13f83
+# %% ../../nbs/core/14_sites.ipynb #95a66513
 def is_convolution(module: nn.Module) -> bool:
     "Is this a convolution, one of PyTorch's or a relative (quantized, deformable)?"
     if isinstance(module, _ConvNd):
@@ -57,9 +57,9 @@ def cannot_be_rebuilt(conv: nn.Module) -> str:
         return "not initialized yet; run the network once on an image first"
     methods = ("forward", "_conv_forward")
     own = any(getattr(type(conv), method) is not getattr(nn.Conv2d, method) for method in methods)
-    return f"{name} has a forward method of its own" if own or "forward" in vars(conv) else ""
+    return f"{name} overrides forward" if own or "forward" in vars(conv) else ""
 
-# %% ../../nbs/core/14_sites.ipynb #333c89e1
+# %% ../../nbs/core/14_sites.ipynb #e810d3f2
 def unsuited(conv: nn.Conv2d, block: Block) -> str:
     "Say why `block` has no form for this convolution; the text is empty if it has one."
     if conv.groups > 1 and conv.groups == conv.in_channels:

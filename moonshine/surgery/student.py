@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['reinitialize', 'cheapen']
 
-# %% ../../nbs/core/15_student.ipynb #629ddc71
+# %% ../../nbs/core/15_student.ipynb #68acdf60
 import copy
 import warnings
 from collections import Counter
@@ -37,7 +37,7 @@ def _make_trainable(model: nn.Module):
         if not is_lazy(weight):
             weight.requires_grad_(weight.dtype.is_floating_point)
 
-# %% ../../nbs/core/15_student.ipynb #e8268ee3
+# %% ../../nbs/core/15_student.ipynb #57cb467e
 def _reset(module: nn.Module) -> bool:
     "Draw new weights for one module, in place; False if it has no method that does so."
     reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
@@ -54,14 +54,15 @@ def reinitialize(model: nn.Module):
     "Draw new initial weights, in place, in every module that can; warn about the others."
     if any(weight.is_meta for weight in model.parameters()):
         return  # there are no values to draw
-    stale = []
+    not_drawn = []
     for name, module in model.named_modules():
         if not _reset(module):
             held = [key for key, value in module._parameters.items() if value is not None]
-            stale += [f"{name}.{key}".lstrip(".") for key in held]
-    if stale:
-        more = f" and {len(stale) - 1} more" if len(stale) > 1 else ""
-        warnings.warn(f"not reinitialized (module has no reset_parameters): {stale[0]}{more}", stacklevel=3)
+            not_drawn += [f"{name}.{key}".lstrip(".") for key in held]
+    if not_drawn:
+        more = f" and {len(not_drawn) - 1} more" if len(not_drawn) > 1 else ""
+        what = f"{not_drawn[0]}{more}"
+        warnings.warn(f"not reinitialized (module has no reset_parameters): {what}", stacklevel=3)
 
 # %% ../../nbs/core/15_student.ipynb #3308971e
 def _put(model: nn.Module, name: str, module: nn.Module) -> nn.Module:
@@ -113,7 +114,7 @@ def _retitle(student: nn.Module, block: Block, options: dict, sites: list):
     ending = str(common) if common else f"{spec['block']} with {block}"
     student.title = student.title.removesuffix(spec["block"]) + ending
 
-# %% ../../nbs/core/15_student.ipynb #a03c6492
+# %% ../../nbs/core/15_student.ipynb #d5304622
 def _warn_if_unchanged(sites: list, block: Block, model: nn.Module):
     "Warn if no layer was replaced, and list the reasons."
     if any(site.build for site in sites) or replace(block, blocktype="Basic") == parse_block("S"):

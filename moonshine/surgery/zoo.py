@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['network_from_torchvision']
 
-# %% ../../nbs/core/17_zoo.ipynb #37b83e9f
+# %% ../../nbs/core/17_zoo.ipynb #ca7babec
 from torch import nn
 
 from ..blocks.families import Block
@@ -33,7 +33,7 @@ def _plain_network(architecture: str, num_classes: int) -> nn.Module:
     model.title = architecture
     return model
 
-# %% ../../nbs/core/17_zoo.ipynb #bc347693
+# %% ../../nbs/core/17_zoo.ipynb #bcfcc180
 @register_network("torchvision", architecture="resnet18", num_classes=10)
 def network_from_torchvision(
     architecture: str,  # one of torchvision.models.list_models(module=torchvision.models): resnet18, ...

@@ -192,7 +192,7 @@ def code(content, draw):
     return checkpoint.sealed(memory.getvalue())
 
 
-OFFER = "the one before it is whole, to go on from there: mv checkpoints/T.before.pt checkpoints/T.pt"
+OFFER = "the one before it is whole, to continue from there: mv checkpoints/T.before.pt checkpoints/T.pt"
 FAULTS = {  # fault -> (context manager, what the user reads)
     "disk full, after a random number of bytes": (
         disk_full,

@@ -33,7 +33,7 @@ class Recipe:
         return self.learning_rate * self.lr_decay_ratio ** sum(epoch >= step for step in self.epoch_step)
 
     def scaled_to(self, epochs: int) -> "Recipe":
-        "Return the same recipe over another number of epochs, with the drops at the same fractions of the run."
+        "Return the recipe over another number of epochs, with the drops at the same fractions of the run."
 
         def nearest(step):  # never before the first epoch has been trained at the full rate
             return max(1, int(step * epochs / self.epochs + 0.5))

@@ -6,7 +6,24 @@ import torch
 from fastcore.test import test_eq, test_fail
 from torch import nn
 
+from moonshine.losses.base import Loss, Output, Term
 from moonshine.training.recipe import Recipe
+
+
+class Hint(nn.Module):
+    "A term with a layer of its own"
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def forward(self, student, teacher, labels):
+        return self.layer(student.logits).square().mean()
+
+
+def hint_loss(weight_decay=None):
+    meaning = "mean square of the logits after a linear layer"
+    return Loss((Term("hint", 1.0, Hint(), meaning, weight_decay=weight_decay),))
 
 
 def stepped(recipe, loss=None):
@@ -14,19 +31,18 @@ def stepped(recipe, loss=None):
     torch.manual_seed(0)
     layer = nn.Linear(3, 2)
     out = layer(torch.randn(4, 3))
-    (loss(out) if loss else out).sum().backward()
+    (loss(Output(out), None, None)[0] if loss else out.sum()).backward()
     state = State(optimizer_for(layer, recipe, loss), loss=loss)
     state.optimizer.step()
     return layer, state
 
 
 def test_the_parameters_of_a_loss_are_a_group():
-    loss, recipe = nn.Linear(2, 2), Recipe()
-    groups = optimizer_for(nn.Linear(3, 3), recipe, loss).param_groups
-    test_eq([len(group["params"]) for group in groups], [2, 2])
-    test_eq([group["weight_decay"] for group in groups], [5e-4, 5e-4])
-    loss.weight_decay = 0.0
-    test_eq(optimizer_for(nn.Linear(3, 3), recipe, loss).param_groups[1]["weight_decay"], 0.0)
+    recipe = Recipe()
+    for decay, wanted in ((None, 5e-4), (0.0, 0.0)):
+        groups = optimizer_for(nn.Linear(3, 3), recipe, hint_loss(decay)).param_groups
+        test_eq([len(group["params"]) for group in groups], [2, 2])
+        test_eq([group["weight_decay"] for group in groups], [5e-4, wanted])
     test_eq(len(optimizer_for(nn.Linear(3, 3), recipe, lambda *outputs: None).param_groups), 1)
 
 
@@ -90,15 +106,16 @@ def test_of_a_saved_optimizer_only_the_momentum_is_taken():
 
 
 def test_the_state_of_a_loss_comes_back():
-    _, old = stepped(Recipe(), nn.Linear(2, 2))
-    _, new = stepped(Recipe(seed=1), nn.Linear(2, 2))
+    _, old = stepped(Recipe(), hint_loss())
+    _, new = stepped(Recipe(), hint_loss())
     new.restore(old.content())
-    assert torch.equal(new.loss.weight, old.loss.weight)
+    weights = [state.loss.parts.hint.layer.weight for state in (old, new)]
+    assert torch.equal(*weights)
     buffers = [[s["momentum_buffer"] for s in state.optimizer.state.values()] for state in (old, new)]
     test_eq(len(buffers[0]), 4)
     assert all(torch.equal(a, b) for a, b in zip(*buffers, strict=True))
 
     _, without = stepped(Recipe())
-    start = new.loss.weight.clone()
+    start = weights[1].clone()
     new.restore(without.content())
-    assert torch.equal(new.loss.weight, start) and len(new.optimizer.state) == 2
+    assert torch.equal(weights[1], start) and len(new.optimizer.state) == 2

@@ -18,7 +18,7 @@ from torch import nn
 
 from moonshine.data.datasets import shapes
 from moonshine.losses.attention import Taps, activations, student_loss
-from moonshine.losses.terms import Output, cross_entropy
+from moonshine.losses.base import Loss, Output, Term, cross_entropy
 from moonshine.models.wide_resnet import wrn
 from moonshine.training import checkpoints
 from moonshine.training.precision import deterministic
@@ -79,23 +79,21 @@ def without_times(history):
     return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in history]
 
 
-class Regressor(nn.Module):
-    "Cross-entropy, and the squared distance of the logits after a linear layer of its own"
-
-    weight_decay = 0.0
+class Hint(nn.Module):
+    "Mean squared distance of the logits, after a linear layer of the loss, from the teacher's"
 
     def __init__(self):
         super().__init__()
         torch.manual_seed(5)
         self.layer = nn.Linear(10, 10)
 
-    def needs(self, what):
-        return what == "teacher"
-
     def forward(self, student, teacher, labels):
-        ce = nn.functional.cross_entropy(student.logits, labels)
-        hint = (self.layer(student.logits) - teacher.logits).square().mean()
-        return ce + hint, dict(ce=ce, hint=hint)
+        return (self.layer(student.logits) - teacher.logits).square().mean()
+
+
+def hint_loss():
+    meaning = "mean squared distance of the logits after a linear layer"
+    return cross_entropy() + Loss((Term("hint", 1.0, Hint(), meaning, ("teacher",), weight_decay=0.0),))
 
 
 def trained(**how):
@@ -257,7 +255,7 @@ def test_a_loss_with_parameters_is_trained_and_resumed():
 
     def go(name, folder, epochs=3, loss=None, **options):
         torch.manual_seed(3)
-        network, loss = wrn(10, 0.5, "G(N)"), loss or Regressor()
+        network, loss = wrn(10, 0.5, "G(N)"), loss or hint_loss()
         how = dict(teacher=teacher, resume=True, quiet=True, **options)
         return train(network, data, loss, replace(recipe, epochs=epochs), name, folder, **how), network, loss
 
@@ -276,7 +274,7 @@ def test_a_loss_with_parameters_is_trained_and_resumed():
         go("old", folder)
     test_eq(without_times(history), without_times(expected))
     assert "hint" in history[0] and "hint" in epoch_line(history[0], 3)
-    assert not torch.equal(learned.layer.weight, Regressor().layer.weight), "it was trained"
+    assert not torch.equal(learned.parts.hint.layer.weight, Hint().layer.weight), "it was trained"
     test_eq([group["weight_decay"] for group in content["optimizer"]["param_groups"]], [5e-4, 0.0])
     for one, other in ((whole, parts), (learned, loss)):
         for (name, a), b in zip(one.state_dict().items(), other.state_dict().values()):

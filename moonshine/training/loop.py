@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..errors import InputError
-from ..losses.attention import Taps, compared_layers
+from ..losses.attention import taps_for
 from . import checkpoints, distributed
 from .precision import mixed_precision
 from .progress import Progress, RunningAverage, epoch_line, errors, terms_of
@@ -133,9 +133,7 @@ def evaluate(
 @contextmanager
 def prepared(model: nn.Module, teacher: nn.Module | None, loss, recipe: Recipe):
     "Tap student and teacher, synchronize and compile them as asked; the taps are removed in the end."
-    ours, theirs = compared_layers(model, teacher) if loss.needs("activations") else ([], [])
-    tapped = Taps(model, ours)
-    guide = Taps(teacher.eval(), theirs) if loss.needs("teacher") else None
+    tapped, guide = taps_for(loss, model, teacher and teacher.eval())
     try:
         student = distributed.wrap_ddp(tapped.to(memory_format=torch.channels_last))
         distributed.same_start(loss)

@@ -30,9 +30,8 @@ def optimizer_for(
 ) -> torch.optim.SGD:
     "Return the optimizer of a network and of what its loss has to learn."
     groups = [dict(params=list(model.parameters()))]
-    if extra := list(parameters_of(loss).values()):
-        decay = getattr(loss, "weight_decay", None)
-        groups.append(dict(params=extra, weight_decay=recipe.weight_decay if decay is None else decay))
+    if parameters_of(loss):
+        groups += loss.parameter_groups(recipe.weight_decay)
     every = [parameter for group in groups for parameter in group["params"]]
     return torch.optim.SGD(
         groups,

@@ -20,7 +20,7 @@ import argparse
 import json
 import time
 from collections import deque
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -33,14 +33,14 @@ from moonshine.losses.attention import Taps, attention_transfer
 from moonshine.losses.base import Loss, Term, cross_entropy
 from moonshine.losses.kd import soft_term, soft_weight
 from moonshine.models.wide_resnet import wrn
-from moonshine.training import checkpoints as checkpoint
-from moonshine.training import loop as trainer
+from moonshine.training import checkpoints
+from moonshine.training.recipe import Recipe
 
 STUDENTS = {"G(N/8)": (16, 2), "BG(2,M/8)": (16, 2), "S": (16, 1), "G(N)": (16, 2), "B(2)": (16, 2)}
 RECIPES = {
-    "scarce": trainer.Recipe(epochs=20, batch_size=50, epoch_step=(6, 12, 16)),
-    "full": trainer.Recipe(epochs=8, batch_size=125, epoch_step=(2, 5, 6)),
-    "teacher": trainer.Recipe(epochs=30, batch_size=125, epoch_step=(9, 18, 24)),
+    "scarce": Recipe(epochs=20, batch_size=50, epoch_step=(6, 12, 16)),
+    "full": Recipe(epochs=8, batch_size=125, epoch_step=(2, 5, 6)),
+    "teacher": Recipe(epochs=30, batch_size=125, epoch_step=(9, 18, 24)),
 }
 NOTHING = dict(alpha=0.0, temperature=4.0, kd="", beta=0.0)
 METHODS = {
@@ -358,12 +358,12 @@ class Lane:
 
 
 def save(step, path, data, **info):
-    checkpoint.save(
+    checkpoints.save(
         path,
         step.model,
         classes=list(data.classes),
         normalization=data.normalization(),
-        recipe=trainer.asdict(step.recipe),
+        recipe=asdict(step.recipe),
         **info,
     )
 
@@ -384,7 +384,7 @@ def teach(out, data, amp, args):
         save(lane.step, path, data, scores=row)
         (out / "teacher.json").write_text(json.dumps(row, indent=1))
         print("teacher", row, flush=True)
-    return checkpoint.load(path)[0].to(data.train.images.device, memory_format=torch.channels_last).eval()
+    return checkpoints.load(path)[0].to(data.train.images.device, memory_format=torch.channels_last).eval()
 
 
 def kept_name(one):

@@ -18,8 +18,9 @@ from .data.datasets import Data, ImageSet, normalize, shapes
 from .losses.attention import activations, at_loss, attention_map, energy_inside
 from .methods import METHODS
 from .models.wide_resnet import wrn
-from .training import checkpoints as checkpoint
-from .training.loop import Recipe, fit
+from .training import checkpoints
+from .training.loop import fit
+from .training.recipe import Recipe
 
 # %% ../nbs/distillation/32_demo.ipynb #00000005
 TEACHER = dict(depth=10, width=1, block="S")
@@ -182,12 +183,12 @@ def demo(
         f"\nmap distance from the teacher's attention, times 1000:\n\n{text_table(rows)}\n"
     )
     for name, figure in dict(maps=maps_figure(networks, data), table=table_figure(rows)).items():
-        checkpoint.write_whole(
+        checkpoints.write_whole(
             folder / f"{name}.png", lambda file: figure.savefig(file, format="png", dpi=120)
         )
     images = f"shapes, {train} training and {test} test images"
     facts = dict(data=images, seed=recipe.seed, epochs=recipe.epochs, rows=rows)
-    checkpoint.write_whole(
+    checkpoints.write_whole(
         folder / "results.json", lambda file: file.write(json.dumps(facts, indent=1).encode())
     )
     say(

@@ -16,8 +16,9 @@ from .losses.attention import at_weight, attention_weights, check_fit, dimension
 from .losses.base import Loss, build_loss
 from .surgery.attention_layers import attention_layers_of
 from .surgery.student import cheapen
-from .training import checkpoints as checkpoint
-from .training.loop import fit, pick_device, train
+from .training import checkpoints
+from .training.distributed import pick_device
+from .training.loop import fit, train
 from .training.recipe import Recipe
 
 # %% ../nbs/distillation/35_distill.ipynb #00000008
@@ -34,7 +35,7 @@ def make_student(
         layers = attention_layers_of(teacher, x)
     teacher.attention_layers = student.attention_layers = list(layers)
     if not getattr(student, "spec", None):
-        student.spec = checkpoint.foreign_spec(teacher, block=str(block))
+        student.spec = checkpoints.foreign_spec(teacher, block=str(block))
     return student
 
 # %% ../nbs/distillation/35_distill.ipynb #00000009

@@ -31,7 +31,7 @@ def test_a_run_is_announced_and_saved():
     from moonshine.data.datasets import shapes
     from moonshine.losses.base import cross_entropy
     from moonshine.models.wide_resnet import wrn
-    from moonshine.training.loop import Recipe
+    from moonshine.training.recipe import Recipe
 
     with tempfile.TemporaryDirectory() as folder:
         settings = RunSettings("tiny", os.path.join(folder, "checkpoints"), torch.device("cpu"))

@@ -17,7 +17,7 @@ from fastcore.test import test_close, test_eq, test_fail
 from moonshine.data.datasets import shapes
 from moonshine.methods import METHODS
 from moonshine.paper.tables import paper_table
-from moonshine.training.loop import Recipe
+from moonshine.training.recipe import Recipe
 
 
 def small_plan(**changes):

@@ -140,7 +140,8 @@ def test_the_axes_hold_the_table():
         for point in rest:
             assert any(x <= point["parameters"] and y <= point["error"] for x, y in lines["front of these"])
         test_eq(
-            [text.get_text() for text in axis.get_legend().get_texts()], ["front of these", *point_kinds().values()]
+            [text.get_text() for text in axis.get_legend().get_texts()],
+            ["front of these", *point_kinds().values()],
         )
     looks = {(line.get_marker(), line.get_color()) for line in axis.lines[1:]}
     test_eq((len(looks), len({marker for marker, _ in looks})), (6, 6))

@@ -16,7 +16,8 @@ from moonshine.data.streaming import Decoder, image_view, imagenet
 from moonshine.errors import InputError
 from moonshine.losses.base import cross_entropy
 from moonshine.models.wide_resnet import wrn
-from moonshine.training.loop import Recipe, fit
+from moonshine.training.loop import fit
+from moonshine.training.recipe import Recipe
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from PIL import Image
 
 from moonshine.cli.main import main as moonshine
 from moonshine.data import datasets
-from moonshine.training import checkpoints as checkpoint
+from moonshine.training import checkpoints
 
 RANKS = Path(__file__).with_name("ranks.py")
 IMAGES, BATCH = 50, 16
@@ -181,7 +181,7 @@ def processes_of(parent) -> list[int]:
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes in /proc")
 def test_torchrun_trains_is_killed_and_one_process_goes_on(tmp_path, monkeypatch):
     job = torchrun(tmp_path, "--epochs", "1000", "--save_every", "1")
-    while not checkpoint.before(tmp_path / "T.pt").exists():
+    while not checkpoints.before(tmp_path / "T.pt").exists():
         assert job.poll() is None, job.stderr.read()
         time.sleep(0.05)
     os.kill(processes_of(job.pid)[1], signal.SIGKILL)
@@ -190,7 +190,7 @@ def test_torchrun_trains_is_killed_and_one_process_goes_on(tmp_path, monkeypatch
     assert job.returncode != 0 and time.monotonic() - begin < 40
     assert said.count("moonshine: another process of this run has ended") == 1 and "gloo" not in said, said
     assert out.count("teacher T: WRN-10-0.5") == 1, out
-    done = checkpoint.describe(tmp_path / "T.pt")["epoch"]
+    done = checkpoints.describe(tmp_path / "T.pt")["epoch"]
 
     few = datasets.shapes(train=64, test=33)
     monkeypatch.setitem(datasets.DATASETS, "shapes", lambda *arguments: few)
@@ -199,7 +199,7 @@ def test_torchrun_trains_is_killed_and_one_process_goes_on(tmp_path, monkeypatch
     )
     history = [json.loads(line) for line in (tmp_path / "T.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in history] == list(range(1, done + 3))
-    assert [entry["processes"] for entry in checkpoint.describe(tmp_path / "T.pt")["starts"]] == [2, 1]
+    assert [entry["processes"] for entry in checkpoints.describe(tmp_path / "T.pt")["starts"]] == [2, 1]
 
 
 def test_a_mistake_is_said_once(tmp_path):

@@ -111,7 +111,7 @@ def demo_command(
     from dataclasses import replace
 
     from moonshine import demonstration
-    from moonshine.training.loop import check_recipe
+    from moonshine.training.recipe import check_recipe
 
     recipe = check_recipe(replace(demonstration.RECIPE, seed=seed))
     demonstration.demo(directory, recipe=recipe)

@@ -248,7 +248,7 @@ def find_or_train_teacher(
 ) -> tuple:  # (teacher, the data normalized for it)
     "The teacher from its checkpoint, or trained now if there is none."
     from moonshine.training import checkpoints
-    from moonshine.training.loop import Run
+    from moonshine.training.runs import Run
 
     file = Run(job.teacher_run.name, job.teacher_run.directory).checkpoint
     saved = checkpoints.describe(file) if file.exists() else {}
@@ -309,7 +309,10 @@ def train_student(
 ):
     "Train the student of a teacher, and report both."
     from moonshine.distillation import distill
-    from moonshine.training.loop import Run, SignalHandler, best_and_last, evaluate
+    from moonshine.training.loop import evaluate
+    from moonshine.training.progress import best_and_last
+    from moonshine.training.runs import Run
+    from moonshine.training.signals import SignalHandler
 
     run, transfer = job.student_run, job.transfer
     with SignalHandler() as stop:

@@ -34,7 +34,9 @@ class SelectionOptions:
     ] = None
     methods: Annotated[
         str | None,
-        option("methods, from scratch,kd,at,kd-paper,kd-standard,kd+at (default: from the preset)", "--methods"),
+        option(
+            "methods, from scratch,kd,at,kd-paper,kd-standard,kd+at (default: from the preset)", "--methods"
+        ),
     ] = None
     dataset: Annotated[
         str | None, option("cifar10 or cifar100 (default: the preset's first)", "--dataset")
@@ -93,7 +95,7 @@ def reproduce_command(
     "Run a table of the paper, or what is still missing of it."
     if config.save_config:
         return save_settings(context, config.save_config)
-    from moonshine.training.loop import SignalHandler
+    from moonshine.training.signals import SignalHandler
 
     with SignalHandler() as stop:
         done = run_table(table, selection, execution, stop)

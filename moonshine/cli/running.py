@@ -31,7 +31,9 @@ def run_settings(
     gpu: int | None = None,  # number of a GPU; None: as the options say
 ) -> RunSettings:
     "The settings of a run of this name; picks the device."
-    from moonshine.training.loop import check_run_name, deterministic, pick_device
+    from moonshine.training.distributed import pick_device
+    from moonshine.training.precision import deterministic
+    from moonshine.training.runs import check_run_name
 
     check_run_name(name)
     if options.deterministic:
@@ -85,7 +87,7 @@ def announce_run(
     device,  # `torch.device`
 ):
     "Print what is about to be trained on and for."
-    from moonshine.training.loop import precision_words
+    from moonshine.training.precision import precision_words
 
     print(
         f"{data.name}: {len(data.train):,} training and {len(data.test):,} test images, "
@@ -106,15 +108,18 @@ def run_training(
     **info,  # kept in the checkpoint
 ) -> list[dict]:  # a row per epoch
     "Announce a run, train it, and report its best and last epoch."
-    from moonshine.training import loop
+    from moonshine.training.loop import train
+    from moonshine.training.progress import best_and_last
+    from moonshine.training.runs import Run
+    from moonshine.training.signals import SignalHandler
 
-    run, device = loop.Run(settings.name, settings.directory), settings.device
+    run, device = Run(settings.name, settings.directory), settings.device
     if settings.resume and not run.begun():
         print(f"nothing saved at {run.checkpoint} yet; starting from the beginning")
     announce_run(data, loss, recipe, device)
     model, teacher = model.to(device), teacher and teacher.to(device)
-    with loop.SignalHandler() as stop:
-        history = loop.train(
+    with SignalHandler() as stop:
+        history = train(
             model,
             data,
             loss,
@@ -128,7 +133,7 @@ def run_training(
             **info,
         )
     if history:
-        print(f"{loop.best_and_last(history)}\nsaved {run.checkpoint} and {run.history}")
+        print(f"{best_and_last(history)}\nsaved {run.checkpoint} and {run.history}")
     if len(history) < recipe.epochs:
         leave(stop)
     return history

@@ -202,7 +202,7 @@ class RecipeOptions(OptimizerOptions):
 
     def recipe(self):
         "The `Recipe`."
-        from moonshine.training.loop import Recipe, check_recipe
+        from moonshine.training.recipe import Recipe, check_recipe
 
         steps = number_list(self.epoch_step)
         recipe = Recipe(

@@ -46,7 +46,10 @@ from moonshine.panels.base import (
 )
 from ..plots.figures import look
 from ..pretrained import network_input, trained_history, trained_network
-from ..training.loop import Recipe, RunningAverage, check_finite, evaluate, optimizer_for
+from ..training.loop import evaluate, train_step
+from ..training.progress import RunningAverage, terms_of
+from ..training.recipe import Recipe
+from ..training.state import optimizer_for
 
 # %% ../../nbs/panels/52_loss_panels.ipynb #00000005
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -284,14 +287,8 @@ class Learner:
 
     def step(self, x, y):
         "Train on one batch; return the total and the terms."
-        with torch.no_grad():
-            target = self.teacher(x)
-        total, values = self.loss(self.student(x), target, y)
-        check_finite(total, values, 0, self.done)
-        self.optimizer.zero_grad()
-        total.backward()
-        self.optimizer.step()
-        return dict(total=total, **values)
+        found = train_step(self.student, self.teacher, x, y, self.loss, self.optimizer)
+        return dict(total=found["train_loss"], **terms_of(found))
 
     def chunk(self) -> dict:
         "Train for a few steps; return the mean total and terms, and the test error in percent."

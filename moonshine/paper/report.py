@@ -35,17 +35,17 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
-from ..costs.latency import compare_latency
 
 from ..blocks.families import parse_block
 from ..costs.counting import mult_adds, paper_parameters, parameters
+from ..costs.latency import compare_latency
 from ..errors import InputError
 from ..methods import METHODS
 from ..models.wide_resnet import wrn
 from .tables import paper_errors, students
 from ..plots.figures import block_family, entries, look, point_kinds, style
 from ..training.checkpoints import write_whole
-from ..training.loop import Recipe
+from ..training.recipe import Recipe
 
 # %% ../../nbs/paper/43_report.ipynb #00000006
 FORMAT = 1

@@ -8,8 +8,8 @@ __all__ = ['FIRST', 'CPU_BLOCKS', 'IMAGENET', 'TITLES', 'TABLE3_STUDENTS', 'PRES
            'Run', 'row_name', 'row_names', 'pick_rows', 'one_of', 'plan', 'canonical', 'digest', 'Material', 'material',
            'image_files', 'fewer', 'read_material', 'file_digest', 'deciding', 'fingerprint', 'write_result',
            'read_result', 'standing', 'retire', 'taught_by', 'loss_of', 'given_teacher', 'one_thread', 'command',
-           'versions', 'errors_of', 'result_of', 'execute', 'image_seconds', 'run_seconds', 'duration', 'parse_shard',
-           'share', 'check_teachers', 'flags_of', 'in_parallel', 'wait_for', 'states', 'recipe_words', 'given_words',
+           'errors_of', 'result_of', 'execute', 'image_seconds', 'run_seconds', 'duration', 'parse_shard', 'share',
+           'check_teachers', 'flags_of', 'in_parallel', 'wait_for', 'states', 'recipe_words', 'given_words',
            'plan_rows', 'disk_bytes', 'plan_text', 'train_command', 'table3_needs', 'erfnet_seconds', 'table4_plan',
            'result_rows', 'run_all', 'reproduce', 'images_or_reason', 'carry_out']
 
@@ -17,7 +17,6 @@ __all__ = ['FIRST', 'CPU_BLOCKS', 'IMAGENET', 'TITLES', 'TABLE3_STUDENTS', 'PRES
 import hashlib
 import json
 import os
-import platform
 import re
 import shlex
 import subprocess
@@ -28,28 +27,29 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 
 import torch
-from ..costs.latency import median_latency
 
-from .. import __version__
-from ..benchmarking import Stopwatch, machine
+from ..benchmarking import Stopwatch
 from ..blocks.families import parse_block
 from ..costs.counting import mult_adds, paper_parameters, parameters, text_table
+from ..costs.latency import median_latency
 from ..data.datasets import RELEASED_NORMALIZATION, Data, cifar10, cifar100, folder, imagenet, shapes
 from ..errors import InputError, lookup
-from ..losses.attention import check_fit
+from ..losses.attention import Taps, check_fit
 from ..losses.base import cross_entropy
 from ..methods import METHODS
 from ..models.resnet import ARCHITECTURES, TABLE3
 from ..models.segmentation import erfnet
 from ..models.wide_resnet import wrn
 from .tables import students
-from ..training import checkpoints as checkpoint
-from ..training import loop as trainer
-from ..training.loop import Recipe, check_recipe, optimizer_for, precision
+from ..training import checkpoints, loop
+from ..training.distributed import pick_device
+from ..training.precision import mixed_precision, uses_bf16
+from ..training.provenance import commit, machine, versions
+from ..training.recipe import Recipe, check_recipe
+from ..training.state import optimizer_for
 
 # %% ../../nbs/paper/41_reproduce.ipynb #00000005
 @dataclass(frozen=True)
@@ -425,7 +425,7 @@ def fingerprint(
 def write_result(path: Path, content: dict):
     "Seal a result and write it whole"
     text = json.dumps({**content, "checksum": digest(content)}, indent=1)
-    checkpoint.write_whole(path, lambda file: file.write(text.encode() + b"\n"))
+    checkpoints.write_whole(path, lambda file: file.write(text.encode() + b"\n"))
 
 
 def read_result(path: Path) -> dict:
@@ -439,7 +439,7 @@ def read_result(path: Path) -> dict:
     seal = content.pop("checksum", None)
     if seal != digest(content):
         raise InputError(f"{path} has changed since it was written: its checksum differs")
-    return checkpoint.upgraded(content)
+    return checkpoints.upgraded(content)
 
 # %% ../../nbs/paper/41_reproduce.ipynb #00000022
 RESULT, BEGUN, NETWORK = "result.json", "run.json", "network"  # in the folder of a run; NETWORK.pt, .jsonl
@@ -464,7 +464,7 @@ def standing(place: Path, mark: str) -> tuple:
 
 def retire(place: Path) -> Path:
     "Move a run's folder aside, where nothing is ever overwritten; returns its new place"
-    with checkpoint.Lock(place / NETWORK):
+    with checkpoints.Lock(place / NETWORK):
         pass  # unless somebody trains in it
     number, old = 1, place.parent / "previous"
     while (old / f"{place.name}.{number}").exists():
@@ -479,7 +479,7 @@ def retire(place: Path) -> Path:
 def taught_by(run: Run, out: Path):
     "The trained network of a run's teacher, or None"
     if run.given:
-        return checkpoint.load(Path(run.given).expanduser())[0]
+        return checkpoints.load(Path(run.given).expanduser())[0]
     if not run.teacher:
         return None
     path = out / run.teacher / f"{NETWORK}.pt"
@@ -488,7 +488,7 @@ def taught_by(run: Run, out: Path):
             f"{path} is not there (a result alone can't teach); "
             f"copy it there, or move {out / run.teacher} away so that the teacher is trained again"
         )
-    return checkpoint.load(path)[0]
+    return checkpoints.load(path)[0]
 
 
 def loss_of(run: Run, model, teacher, data):
@@ -512,13 +512,13 @@ def given_teacher(
         return read_result(kept)
     except (OSError, InputError):
         pass  # not measured yet
-    model, right = checkpoint.load(Path(path).expanduser())[0].to(device).eval(), len(material.data.classes)
+    model, right = checkpoints.load(Path(path).expanduser())[0].to(device).eval(), len(material.data.classes)
     with torch.no_grad():
         found = model(next(iter(material.data.test_batches(2, device)))[0]).shape[1]
     if found != right:
         raise InputError(f"--teacher {path} tells {found} classes apart; these images have {right}")
     with torch.no_grad():
-        measured = trainer.evaluate(model, material.data)
+        measured = loop.evaluate(model, material.data)
     write_result(
         kept,
         dict(
@@ -549,15 +549,6 @@ def command() -> str:
     if Path(sys.argv[0]).parent.name != "moonshine" and Path(sys.argv[0]).name != "moonshine":
         return "moonshine.paper.runner"
     return shlex.join(["moonshine", *sys.argv[1:]]).replace(str(Path.home()), "~")
-
-
-def versions() -> dict:
-    return dict(
-        moonshine=__version__,
-        torch=str(torch.__version__),
-        torchvision=metadata.version("torchvision"),
-        python=platform.python_version(),
-    )
 
 
 def errors_of(row: dict) -> dict:
@@ -600,7 +591,7 @@ def result_of(
         history=history,
         versions=versions(),
         machine=machine(device),
-        commit=trainer.commit(),
+        commit=commit(),
         command=words,
         seconds=round(sum(row["seconds"] for row in history), 3),
     )
@@ -632,10 +623,10 @@ def execute(
         name=run.name, fingerprint=mark, recipe=asdict(run.recipe), command=command(), versions=versions()
     )
     if state != "started":
-        checkpoint.write_whole(
+        checkpoints.write_whole(
             place / BEGUN, lambda file: file.write(json.dumps(begun, indent=1).encode() + b"\n")
         )
-    history = trainer.train(
+    history = loop.train(
         model.to(device),
         data,
         loss,
@@ -675,14 +666,15 @@ def image_seconds(
         torch.zeros(len(images), dtype=torch.int64, device=place),
         optimizer_for(model, recipe),
     )
+    student, loss = Taps(model, []), cross_entropy()
 
     def once(count):
         watch = Stopwatch(place)
-        with torch.set_grad_enabled(training), precision(recipe, place):
-            logits = model(images[:count]).float()
         if training:
-            torch.nn.functional.cross_entropy(logits, labels[:count]).backward()
-            optimizer.step()
+            loop.train_step(student, None, images[:count], labels[:count], loss, optimizer, recipe)
+        else:
+            with torch.no_grad(), mixed_precision(recipe, place):
+                model(images[:count])
         return watch.stop()
 
     def measured(count):
@@ -772,7 +764,7 @@ def in_parallel(
 ) -> bool:  # whether all came to their ends
     "Run the students of a shard in several processes at once"
     threads = max(1, int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1) // parallel)
-    here = str(Path(checkpoint.__file__).parent.parent)
+    here = str(Path(checkpoints.__file__).parent.parent)
     path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
     children = []
     for part in range(parallel):
@@ -1088,10 +1080,10 @@ def reproduce(
     if table == "table4":
         print(table4_plan())
         return True
-    place, (number, count), out = trainer.pick_device(device), parse_shard(shard), Path(out).expanduser()
+    place, (number, count), out = pick_device(device), parse_shard(shard), Path(out).expanduser()
     if parallel < 1:
         raise InputError(f"--parallel is {parallel}; it must be 1 or more")
-    amp = "bf16" if trainer.uses_bf16(check_recipe(Recipe(amp=amp)), place) else "none"
+    amp = "bf16" if uses_bf16(check_recipe(Recipe(amp=amp)), place) else "none"
     runs = plan(table, preset, dataset, rows, methods, seeds, own_teachers, epochs, amp, teacher, compile)
     material, why = images_or_reason(PRESETS[table][preset], runs, data_dir, workers)
     if material and images is not None:

@@ -24,7 +24,9 @@ from moonshine.data.images import Data, ImageSet, color_statistics
 from moonshine.demonstration import STUDENT, TEACHER, network
 from moonshine.losses.attention import student_loss
 from moonshine.training.checkpoints import write_whole
-from moonshine.training.loop import Recipe, evaluate, fit, precision_words
+from moonshine.training.loop import evaluate, fit
+from moonshine.training.precision import precision_words
+from moonshine.training.recipe import Recipe
 
 OUT = Path(__file__).with_name("precision.json")
 TRAIN, TEST = dict(shapes=2000, folder=1500), 1000  # images, as many of each class

@@ -42,12 +42,11 @@ def make_student(
 def announce(student: nn.Module, teacher: nn.Module, sizes: list, beta: float, convention: str) -> str:
     "The sizes of both networks, the compared layers and their weights, as text"
     ours, theirs = (sum(p.numel() for p in network.parameters()) for network in (student, teacher))
-    pairs = ", ".join(f"{name} ({h}×{w})" for name, (h, w) in zip(student.attention_layers, sizes))
-    return (
-        f"teacher {theirs:,} parameters, student {ours:,} "
-        f"({100 * ours / theirs:.1f} %)\nattention compared at {pairs or 'no layer'}"
-        + (f"\n{attention_weights(sizes, beta, convention)}" if sizes else "")
-    )
+    lines = [f"teacher {theirs:,} parameters, student {ours:,} ({100 * ours / theirs:.1f} %)"]
+    if sizes:
+        pairs = ", ".join(f"{name} ({h}×{w})" for name, (h, w) in zip(student.attention_layers, sizes))
+        lines += [f"attention compared at {pairs}", attention_weights(sizes, beta, convention)]
+    return "\n".join(lines)
 
 # %% ../nbs/distillation/35_distill.ipynb #0000000b
 LARGEST_WEIGHT = 1000 / 64  # of the squared distance of two maps, in the paper's runs: β 1000 on a map of 8×8
@@ -110,8 +109,8 @@ def distill(
     loss = with_losses(loss, losses, student, teacher, x)
     if not quiet:
         print(announce(student, teacher, sizes, beta, convention), loss.describe(), sep="\n")
-    place = pick_device(device)
-    student, guide = student.to(place), teacher.to(place) if loss.needs("teacher") else None
+    device = pick_device(device)
+    student, guide = student.to(device), teacher.to(device) if loss.needs("teacher") else None
     saving = dict(resume=resume, quiet=quiet, save_every=save_every, stop=stop)
     if name is None:
         student.history = fit(student, data, loss, recipe, guide, quiet=quiet)

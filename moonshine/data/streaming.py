@@ -35,6 +35,10 @@ class Files:
     def __len__(self):
         return len(self.labels)
 
+    def select(self, which: torch.Tensor):
+        "The files at some positions, with their labels."
+        return Files(tuple(self.paths[i] for i in which.tolist()), self.labels[which])
+
     def contents(self):
         "The names and sizes that a fingerprint covers."
         for path in map(Path, self.paths):

@@ -586,6 +586,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                                                                       'moonshine/data/streaming.py'),
                                           'moonshine.data.streaming.Files.contents': ( 'core/streaming.html#files.contents',
                                                                                        'moonshine/data/streaming.py'),
+                                          'moonshine.data.streaming.Files.select': ( 'core/streaming.html#files.select',
+                                                                                     'moonshine/data/streaming.py'),
                                           'moonshine.data.streaming.Stream': ('core/streaming.html#stream', 'moonshine/data/streaming.py'),
                                           'moonshine.data.streaming.Stream.__post_init__': ( 'core/streaming.html#stream.__post_init__',
                                                                                              'moonshine/data/streaming.py'),

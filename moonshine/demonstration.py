@@ -25,7 +25,7 @@ from .training.recipe import Recipe
 # %% ../nbs/distillation/32_demo.ipynb #00000005
 TEACHER = dict(depth=10, width=1, block="S")
 STUDENT = dict(depth=10, width=1, block="G(N)")
-RECIPE = Recipe(epochs=12, batch_size=20, learning_rate=0.1, epoch_step=(6, 9, 11), augment=False)
+RECIPE = Recipe(epochs=12, batch_size=20, learning_rate=0.1, epoch_step=(6, 9, 11), augmentation=())
 TRAIN, TEST = 2000, 1000  # images
 TRAINED = ("scratch", "kd", "at")  # methods, from `METHODS`
 

@@ -28,7 +28,7 @@ from moonshine.training.recipe import Recipe
 from moonshine.training.signals import SignalHandler
 
 NAME = "T"
-RECIPE = Recipe(epochs=2, batch_size=16, learning_rate=0.02, epoch_step=(1,), seed=5, augment=False)
+RECIPE = Recipe(epochs=2, batch_size=16, learning_rate=0.02, epoch_step=(1,), seed=5, augmentation=())
 IMAGES = 50  # three batches of 16, and one of 2
 TIMES = ("seconds", "images_per_second")
 

@@ -1,7 +1,10 @@
 """The default augmentation gives, bit for bit, the crops and flips that every committed result was trained on."""
 
 import hashlib
+import json
 from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +13,9 @@ from PIL import Image
 
 from moonshine.data.drawing import segmentation_shapes, shapes
 from moonshine.data.streaming import imagenet
+from moonshine.paper.runner import deciding
+from moonshine.training.checkpoints import load, upgraded
+from moonshine.training.recipe import Recipe
 
 AS_PAINTED = dict(mean=(0, 0, 0), std=(1 / 255,) * 3)  # batches hold the pixels themselves, 0 to 255
 PINNED = dict(  # computed with version 0.1.0, before augmentations had names
@@ -78,3 +84,26 @@ def test_streamed_boxes_and_flips_are_those_of_torchvision(tmp_path):
     for image, i in zip(x, order):
         torch.manual_seed(int(seeds[i]))
         assert torch.equal(image.round().to(torch.uint8), view(Image.open(files[i]).convert("RGB")))
+
+
+RESULTS = sorted(Path(__file__).parent.parent.glob("nbs/results/table2_cpu/*.json"))
+
+
+def test_committed_results_keep_the_recipe_that_their_fingerprint_covers():
+    assert len(RESULTS) == 87
+    for path in RESULTS:
+        written = json.loads(path.read_bytes())["recipe"]
+        recipe = Recipe(**upgraded(written) | dict(epoch_step=tuple(written["epoch_step"])))
+        assert written["augment"] is True and recipe.augmentation is None
+        assert json.loads(json.dumps(deciding(recipe))) == written
+    assert deciding(replace(recipe, augmentation=())) == deciding(recipe) | dict(augment=False)
+    other = deciding(replace(recipe, augmentation=("flip",)))
+    assert other == deciding(recipe) | dict(augmentation=("flip",))
+
+
+def test_old_recipes_are_read_with_named_augmentations():
+    assert upgraded(dict(recipe=dict(epochs=2, augment=True))) == dict(
+        recipe=dict(epochs=2, augmentation=None)
+    )
+    assert upgraded(dict(recipe=dict(augment=False))) == dict(recipe=dict(augmentation=()))
+    assert load(files("moonshine") / "facts/trained/at.pt")[1]["recipe"]["augmentation"] is None

@@ -29,6 +29,8 @@ def write_photos(root):
 def test_labels_are_positions_of_classes():
     files = labeled_files(dict(cat=[Path("cat/1.png"), Path("cat/2.png")], dog=[Path("dog/1.png")]))
     test_eq((files.paths, files.labels.tolist()), (("cat/1.png", "cat/2.png", "dog/1.png"), [0, 0, 1]))
+    some = files.select(torch.tensor([2, 0]))
+    test_eq((some.paths, some.labels.tolist()), (("dog/1.png", "cat/1.png"), [1, 0]))
 
 
 def test_the_front_of_the_list_is_done_by_workers():

@@ -17,7 +17,10 @@ def test_impossible_recipes_are_refused():
     test_fail(lambda: check_recipe(Recipe(learning_rate=float("nan"))), contains="learning_rate is nan")
     test_fail(lambda: check_recipe(Recipe(amp="fp8")), contains="use none, bf16 or auto")
     test_fail(lambda: check_recipe(Recipe(val_fraction=1)), contains="it must be 0 or more, and less than 1")
+    test_fail(lambda: check_recipe(Recipe(augmentation=("flop",))), contains="unknown augmentation 'flop'")
     test_eq(check_recipe(Recipe()), Recipe())
+    test_eq(check_recipe(Recipe(augmentation=["flip", "cutout"])).augmentation, ("flip", "cutout"))
+    test_eq(check_recipe(Recipe(augmentation=("none",))).augmentation, ())
 
 
 def test_a_shorter_run_keeps_the_fractions():

@@ -164,7 +164,7 @@ def test_the_loop_learns_and_reports():
     data = shapes(train=256, test=64)
     torch.manual_seed(0)
     model = wrn(10, 0.5)
-    recipe = Recipe(epochs=3, batch_size=32, epoch_step=(2,), augment=False)
+    recipe = Recipe(epochs=3, batch_size=32, epoch_step=(2,), augmentation=())
     history = fit(model, data, cross_entropy(), recipe, quiet=True)
     test_eq([row["epoch"] for row in history], [1, 2, 3])
     assert history[2]["ce"] < history[0]["ce"] < 3, "the loss must fall"

@@ -204,7 +204,7 @@ def test_the_fingerprint_changes_with_what_decides_and_nothing_else():
                 weight_decay=1e-3,
                 seed=4,
                 amp="bf16",
-                augment=False,
+                augmentation=(),
             ).items()
         ],
     ]

@@ -79,8 +79,6 @@ class Data:
         self, batch_size, seed, epoch, device="cpu", augmentation=None, skip=0, share: slice = ALL
     ):
         "The batches of one epoch, as `train_batches` describes them."
-        if isinstance(augmentation, bool):  # until the training loop passes names
-            augmentation = None if augmentation else ()
         return train_batches(self, batch_size, seed, epoch, device, augmentation, skip, share)
 
     def test_batches(self, batch_size: int = test_batch, device="cpu", share: slice = ALL):

@@ -35,6 +35,10 @@ class Files:
     def __len__(self):
         return len(self.labels)
 
+    def select(self, which: torch.Tensor):
+        "The files at some positions, with their labels."
+        return Files(tuple(self.paths[i] for i in which.tolist()), self.labels[which])
+
     def contents(self):
         "The names and sizes that a fingerprint covers."
         for path in map(Path, self.paths):
@@ -151,8 +155,6 @@ class Stream:
         self, batch_size, seed, epoch, device="cpu", augmentation=None, skip=0, share: slice = ALL
     ):
         "The batches of one epoch, as `stream_train_batches` describes them."
-        if isinstance(augmentation, bool):  # until the training loop passes names
-            augmentation = None if augmentation else ()
         return stream_train_batches(self, batch_size, seed, epoch, device, augmentation, skip, share)
 
     def test_batches(self, batch_size: int = test_batch, device="cpu", share: slice = ALL):

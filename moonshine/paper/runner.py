@@ -371,7 +371,6 @@ RECIPE_FIELDS = (
     "weight_decay",
     "seed",
     "amp",
-    "augment",
 )  # those of the first version: they always count
 
 
@@ -386,11 +385,14 @@ def file_digest(path: str) -> str:
 
 def deciding(recipe: Recipe) -> dict:
     "What of a recipe decides the result"
-    return {
+    decides = {
         part.name: getattr(recipe, part.name)
         for part in fields(recipe)
         if part.name in RECIPE_FIELDS or getattr(recipe, part.name) != part.default
     }
+    names = decides.pop("augmentation", None)
+    decides["augment"] = names is None or bool(names)  # the key of the first version
+    return decides | (dict(augmentation=names) if names else {})
 
 
 def fingerprint(

@@ -486,7 +486,10 @@ def upgraded(content):
         return [upgraded(part) for part in content]
     if not isinstance(content, dict):
         return content
-    return {RENAMED.get(key, key): part if key == "net" else upgraded(part) for key, part in content.items()}
+    new = {RENAMED.get(key, key): part if key == "net" else upgraded(part) for key, part in content.items()}
+    if isinstance(new.get("augment"), bool):  # a recipe from before augmentations had names
+        new["augmentation"] = None if new.pop("augment") else ()
+    return new
 
 
 def describe(path: "str|Path") -> dict:

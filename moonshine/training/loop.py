@@ -94,7 +94,7 @@ def train_epoch(
     student.train()
     start = time.perf_counter() - state.seconds
     order = recipe.batch_size, recipe.seed, epoch
-    batches = data.train_batches(*order, device, recipe.augment, seen, distributed.share())
+    batches = data.train_batches(*order, device, recipe.augmentation, seen, distributed.share())
     steps = -(-(len(data.train) - seen) // recipe.batch_size)
     for x, y in progress.batches(batches, steps):
         images = min(recipe.batch_size, len(data.train) - state.means.count)  # of all processes

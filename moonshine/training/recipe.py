@@ -24,7 +24,7 @@ class Recipe:
     weight_decay: float = 5e-4  # on every parameter of the network
     seed: int = 0  # of the initial weights, the order of the images and their augmentation
     amp: str = "none"  # none: float32; bf16: mixed precision; auto: bf16 where it is faster
-    augment: bool = True  # pad by 4, crop at random, flip half
+    augmentation: tuple | None = None  # names in order, () for none; None: what suits the dataset
     compile: bool = False  # torch.compile the networks: a slow first step, then faster ones
     val_fraction: float = 0.0  # share of the training images held out to choose the best epoch on
 
@@ -56,4 +56,8 @@ def check_recipe(recipe: Recipe) -> Recipe:
         raise InputError(f"epoch_step {list(recipe.epoch_step)} holds a negative epoch")
     if not 0 <= recipe.val_fraction < 1:
         raise InputError(f"val_fraction is {recipe.val_fraction}; it must be 0 or more, and less than 1")
-    return recipe
+    if recipe.augmentation is None:
+        return recipe
+    from moonshine.data.augmentation import check_augmentation  # imported here because it imports torch
+
+    return replace(recipe, augmentation=check_augmentation(recipe.augmentation))

@@ -16,7 +16,8 @@ import torch
 from PIL import Image
 
 from moonshine.cli.main import main
-from moonshine.data import datasets as data
+from moonshine.data import registry as data
+from moonshine.data.drawing import shapes
 from moonshine.models.wide_resnet import wrn
 from moonshine.surgery.zoo import network_from_torchvision
 from moonshine.training.checkpoints import load, save, sealed
@@ -29,7 +30,7 @@ def a_folder_of_its_own(tmp_path, monkeypatch):
     """Each test starts in an empty folder, with few drawn images."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("moonshine.blocks.custom.USER", {})  # no test has given a --module before
-    few = data.shapes(train=64, test=32)
+    few = shapes(train=64, test=32)
     monkeypatch.setitem(data.DATASETS, "shapes", lambda *arguments: few)
 
 

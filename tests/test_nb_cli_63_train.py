@@ -31,7 +31,8 @@ def test_the_name_comes_from_the_network():
 def test_options_become_a_recipe():
     recipe = RecipeOptions(lr=0.2, epochs=3, epoch_step="[1,2]", weight_decay=0).recipe()
     test_eq((recipe.learning_rate, recipe.epochs, recipe.epoch_step, recipe.momentum), (0.2, 3, (1, 2), 0.9))
-    test_eq((MethodOptions().needs_teacher, MethodOptions(beta=0).needs_teacher), (True, False))
+    teacher_needed = [MethodOptions(beta=beta).method().needs_teacher for beta in (1000, 0)]
+    test_eq(teacher_needed, [True, False])
     test_fail(lambda: MethodOptions(aux_loss="SEE").check(), contains="use AT or SE")
 
 

@@ -15,6 +15,7 @@ import typer
 from .config import ConfigOptions, save_settings
 from .options import command, option
 from .running import leave
+from ..methods import METHODS
 
 # %% ../../nbs/cli/65_paper.ipynb #00000005
 @dataclass(frozen=True)
@@ -34,9 +35,7 @@ class SelectionOptions:
     ] = None
     methods: Annotated[
         str | None,
-        option(
-            "methods, from scratch,kd,at,kd-paper,kd-standard,kd+at (default: from the preset)", "--methods"
-        ),
+        option(f"methods, from {','.join(METHODS)} (default: from the preset)", "--methods"),
     ] = None
     dataset: Annotated[
         str | None, option("cifar10 or cifar100 (default: the preset's first)", "--dataset")
@@ -95,7 +94,7 @@ def reproduce_command(
     "Run a table of the paper, or what is still missing of it."
     if config.save_config:
         return save_settings(context, config.save_config)
-    from moonshine.training.signals import SignalHandler
+    from moonshine.training.loop import SignalHandler
 
     with SignalHandler() as stop:
         done = run_table(table, selection, execution, stop)

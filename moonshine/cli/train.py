@@ -25,6 +25,7 @@ from moonshine.cli.options import (
 )
 from .running import check_classes, describe, run_settings, run_training, teacher_file
 from ..errors import InputError
+from ..methods import Method
 
 # %% ../../nbs/cli/63_train.ipynb #00000005
 IMAGENET = dict(  # the paper's recipe for ImageNet
@@ -74,7 +75,7 @@ class DataOptions:
         dataset: str,  # its name
     ):
         "The dataset, from whichever folder is given."
-        from moonshine.data.datasets import load_data
+        from moonshine.data.registry import load_data
 
         root = self.data_dir or self.imagenet_loc or self.cifar_loc
         return load_data(dataset, root, self.download, self.image_size, self.workers)
@@ -228,46 +229,43 @@ class MethodOptions(DistillationOptions):
     ] = "AT"
     beta: Annotated[float, option("weight of attention transfer (0: none)", "--beta")] = 1e3
 
-    @property
-    def needs_teacher(self) -> bool:
-        "Whether there is anything to learn from a teacher."
-        return bool(self.alpha or self.beta)
-
     def check(self):
         "Refuse weights and words that no loss can have."
         if self.aux_loss not in ("AT", "SE"):
             raise InputError(f"unknown --aux_loss {self.aux_loss!r}; use AT or SE")
         super().check(self.beta)
 
-    def record(self) -> dict:
-        "The method as a checkpoint keeps it."
-        return {key: vars(self)[key] for key in ("alpha", "beta", "temperature", "convention", "aux_loss")}
+    def method(self) -> Method:
+        "The `Method`."
+        return Method(
+            name="custom",
+            label="custom",
+            phrase="with the losses of the command line",
+            color="#000000",
+            marker="o",
+            alpha=self.alpha,
+            beta=self.beta,
+            convention=self.convention,
+            aux=self.aux_loss.lower(),
+            temperature=self.temperature,
+        )
 
 # %% ../../nbs/cli/63_train.ipynb #00000013
 def make_loss(
-    method: MethodOptions,
+    method: Method,
     student,  # the network to train
     teacher,  # a trained network
     data,  # `Data` or `Stream`
 ):
     "The loss of a student, for the sizes of its attention maps."
-    from moonshine.losses.attention import attention_weights, check_fit, student_loss
+    from moonshine.losses.attention import attention_weights, check_fit
 
     sizes = []
     if method.beta:
-        sizes = check_fit(student, teacher, next(iter(data.test_batches(2)))[0], method.aux_loss)
-    loss = student_loss(
-        len(data.classes),
-        len(sizes),
-        method.alpha,
-        method.beta,
-        method.temperature,
-        method.convention,
-        method.aux_loss,
-    )
-    if sizes and method.aux_loss == "AT":
+        sizes = check_fit(student, teacher, next(iter(data.test_batches(2)))[0], method.aux.upper())
+    if sizes and method.aux == "at":
         print(attention_weights(sizes, method.beta, method.convention))
-    return loss
+    return method.loss(len(data.classes), len(sizes))
 
 # %% ../../nbs/cli/63_train.ipynb #00000015
 @command(
@@ -306,8 +304,9 @@ def train_command(
     if config.save_config:
         return save_settings(context, config.save_config)
     settings = run_settings(run, names.run_name(mode, network), GPU)
-    teachers = names.teachers(network, dataset) if mode == "student" and method.needs_teacher else []
-    job = Job(dataset, mode, network, block, method, recipe.recipe(), settings, teachers)
+    learned = method.method()
+    teachers = names.teachers(network, dataset) if mode == "student" and learned.needs_teacher else []
+    job = Job(dataset, mode, network, block, learned, recipe.recipe(), settings, teachers)
     train_one(job, data)
 
 # %% ../../nbs/cli/63_train.ipynb #00000017
@@ -319,7 +318,7 @@ class Job:
     mode: str  # teacher or student
     network: NetworkOptions
     block: object  # `Block`
-    method: MethodOptions
+    method: Method
     recipe: object  # `Recipe`
     settings: object  # `RunSettings`
     teachers: list  # names under which the teacher is looked for; empty: it needs none
@@ -343,7 +342,8 @@ def train_one(
         print(describe("teacher", path, teacher))
         check_classes(teacher, data)
         loss = make_loss(job.method, model, teacher, data)
-    info = dict(method=job.method.record() if job.mode == "student" else {}, teacher_file=str(path or ""))
+    method = {**job.method.settings(), "aux_loss": job.method.aux.upper()} if job.mode == "student" else {}
+    info = dict(method=method, teacher_file=str(path or ""))
     run_training(model, data, loss, job.recipe, job.settings, teacher, **info)
 
 

@@ -37,7 +37,7 @@ def test_networks():
 
 
 def test_costs():
-    from moonshine import mult_adds, paper_parameters, parameters
+    from moonshine import mult_adds, paper_parameters, parameters, wrn
 
     network = wrn(40, 2)
     test_eq((parameters(network), paper_parameters(network)), (2_243_546, 2_248_954))
@@ -47,22 +47,24 @@ def test_costs():
 
 
 def test_cheapen_plan_and_layers():
-    from moonshine import attention_layers_of, cheapen, plan
+    from moonshine import attention_layers_of, cheapen, parameters, plan, wrn
 
     teacher = wrn(10, 1)
     student = cheapen(teacher, "G(N)")
     assert parameters(student) < parameters(teacher)
     rows = plan(teacher, "G(N)")
     print(sum(not row["reason"] for row in rows), "of", len(rows), "convolutions or blocks replaced")
-    test_eq(len(attention_layers_of(teacher, x)), 3)
+    test_eq(len(attention_layers_of(teacher, torch.randn(2, 3, 32, 32))), 3)
 
 
 def test_attention():
-    from moonshine import activations, at_loss, attention_map
+    from moonshine import activations, at_loss, attention_layers_of, attention_map, cheapen, wrn
 
-    logits, found = activations(teacher.eval(), x, attention_layers_of(teacher, x))
+    teacher, x = wrn(10, 1).eval(), torch.randn(2, 3, 32, 32)
+    layers = attention_layers_of(teacher, x)
+    logits, found = activations(teacher, x, layers)
     test_eq([tuple(attention_map(a).shape) for a in found], [(2, 1024), (2, 256), (2, 64)])
-    _, others = activations(student.eval(), x, attention_layers_of(teacher, x))
+    _, others = activations(cheapen(teacher, "G(N)").eval(), x, layers)
     print([f"{at_loss(a, b).item():.2e}" for a, b in zip(found, others)])
 
 
@@ -76,7 +78,7 @@ def test_kd():
 
 
 def test_train_and_distill():
-    from moonshine import Recipe, distill, evaluate, fit, load_data
+    from moonshine import Recipe, distill, evaluate, fit, load_data, wrn
     from moonshine.data.drawing import shapes
     from moonshine.losses.base import cross_entropy
 
@@ -91,7 +93,7 @@ def test_train_and_distill():
 
 
 def test_checkpoints():
-    from moonshine import load, load_original, save
+    from moonshine import load, load_original, save, wrn
 
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "student.pt")

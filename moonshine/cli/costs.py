@@ -90,8 +90,9 @@ def print_table(
 @command("blocks", "moonshine blocks")
 def blocks_command():
     "List the blocks that can be named."
-    from moonshine.blocks.families import FAMILIES
     from moonshine.blocks.notation import examples
+
+    from moonshine.blocks.families import FAMILIES
 
     print(f"{'notation':22} {'released names':30} what it is")
     for family in FAMILIES.values():

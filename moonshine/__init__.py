@@ -29,7 +29,7 @@ __version__ = "0.1.0"
 from importlib import import_module as _import_module
 
 _NAMES = {  # module -> the names that it offers here
-    "blocks.families": "parse_block Block",
+    "blocks.families": "parse_block Block register_block",
     "models.wide_resnet": "wrn",
     "models.resnet": "resnet18 resnet34 resnet18_half",
     "models.segmentation": "erfnet",
@@ -45,6 +45,7 @@ _NAMES = {  # module -> the names that it offers here
     "losses.kd": "kd_loss",
     "losses.attention": "at_loss attention_map activations",
     "losses.base": "register_loss",
+    "models.registry": "register_network",
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
 

@@ -104,9 +104,9 @@ def test_checkpoints():
 
 
 def test_registries():
-    from moonshine import register_loss
+    from moonshine import register_block, register_dataset, register_loss, register_network
 
-    for register in (register_loss,):
+    for register in (register_block, register_loss, register_dataset, register_network):
         print(f"{register.__name__:18} {register.__doc__}")
 
 

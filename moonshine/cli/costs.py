@@ -90,9 +90,8 @@ def print_table(
 @command("blocks", "moonshine blocks")
 def blocks_command():
     "List the blocks that can be named."
-    from moonshine.blocks.notation import examples
-
     from moonshine.blocks.families import FAMILIES
+    from moonshine.blocks.notation import examples
 
     print(f"{'notation':22} {'released names':30} what it is")
     for family in FAMILIES.values():
@@ -111,7 +110,7 @@ def first_sentence(
 def networks_command():
     "List the networks that can be named."
     from moonshine.models.registry import networks
-    from moonshine.training import checkpoints  # noqa: F401 (registers the networks of torchvision)
+    from moonshine.surgery import zoo  # noqa: F401 (registers torchvision's networks)
 
     for name, network in networks().items():
         print(f"{name:15} {first_sentence(network.build)}")

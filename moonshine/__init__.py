@@ -28,26 +28,37 @@ __version__ = "0.1.0"
 
 from importlib import import_module as _import_module
 
-_NAMES = {  # module -> the names that it offers here
-    "blocks.families": "parse_block Block register_block",
-    "models.wide_resnet": "wrn",
-    "models.resnet": "resnet18 resnet34 resnet18_half",
-    "models.segmentation": "erfnet",
-    "surgery.student": "cheapen",
-    "surgery.sites": "plan",
-    "surgery.attention_layers": "attention_layers_of",
-    "distillation": "distill",
-    "training.recipe": "Recipe",
-    "training.loop": "fit evaluate",
-    "data.registry": "load_data register_dataset",
-    "training.checkpoints": "load load_original save",
-    "costs.counting": "parameters paper_parameters mult_adds",
-    "losses.kd": "kd_loss",
-    "losses.attention": "at_loss attention_map activations",
-    "losses.base": "register_loss",
-    "models.registry": "register_network",
+_HOMES = {  # public name -> the module that it is imported from
+    "parse_block": "blocks.families",
+    "Block": "blocks.families",
+    "wrn": "models.wide_resnet",
+    "resnet18": "models.resnet",
+    "resnet34": "models.resnet",
+    "resnet18_half": "models.resnet",
+    "erfnet": "models.segmentation",
+    "cheapen": "surgery.student",
+    "plan": "surgery.sites",
+    "attention_layers_of": "surgery.attention_layers",
+    "distill": "distillation",
+    "Recipe": "training.recipe",
+    "fit": "training.loop",
+    "evaluate": "training.loop",
+    "load_data": "data.registry",
+    "load": "training.checkpoints",
+    "load_original": "training.checkpoints",
+    "save": "training.checkpoints",
+    "parameters": "costs.counting",
+    "paper_parameters": "costs.counting",
+    "mult_adds": "costs.counting",
+    "kd_loss": "losses.kd",
+    "at_loss": "losses.attention",
+    "attention_map": "losses.attention",
+    "activations": "losses.attention",
+    "register_block": "blocks.families",
+    "register_loss": "losses.base",
+    "register_dataset": "data.registry",
+    "register_network": "models.registry",
 }
-_HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 __all__ = list(_HOMES)
 

@@ -93,10 +93,10 @@ def blocks_command():
     from moonshine.blocks.families import FAMILIES
     from moonshine.blocks.notation import examples
 
-    print(f"{'notation':22} {'released names':30} what it is")
+    print(f"{'notation':34} {'released names':28} what it is")
     for family in FAMILIES.values():
         notation, names = (", ".join(examples(forms)) for forms in (family.notation, family.names))
-        print(f"{notation:22} {names:30} {family.about}")
+        print(f"{notation:34} {names:28} {family.about}")
 
 # %% ../../nbs/cli/66_costs.ipynb #0000000d
 def first_sentence(
@@ -112,5 +112,5 @@ def networks_command():
     from moonshine.models.registry import networks
     from moonshine.surgery import zoo  # noqa: F401 (registers torchvision's networks)
 
-    for name, network in networks().items():
+    for name, network in sorted(networks().items()):
         print(f"{name:15} {first_sentence(network.build)}")

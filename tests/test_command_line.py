@@ -820,3 +820,10 @@ def test_distill_with_a_config(capsys):
     assert "wrote run.toml; use it with: moonshine distill --config run.toml" in capsys.readouterr().out
     assert main(["distill", "--config", "run.toml", "--dry_run"]) == 0
     assert "layer4.1.conv2" in capsys.readouterr().out and not os.path.exists("checkpoints")
+
+
+def test_images_held_out_choose_the_best_epoch():
+    held = ["--val_fraction", "0.25", "--epochs", "2", "--epoch_step", "[]"]
+    assert main(["train", "shapes", "teacher", "-t", "T", *SMALL, *held]) == 0
+    info = load("checkpoints/T.pt")[1]
+    assert info["recipe"]["val_fraction"] == 0.25 and "val_error" in info["history"][0]

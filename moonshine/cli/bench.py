@@ -27,7 +27,7 @@ def bench_command(
     "Measure the speed of training beside the textbook loop."
     from moonshine import benchmarking
     from moonshine.data.cifar import cifar10
-    from moonshine.training.loop import pick_device
+    from moonshine.training.distributed import pick_device
 
     if file and not Path(file).resolve().parent.is_dir():
         raise InputError(f"--json {file}: there is no folder {Path(file).resolve().parent}; make it first")

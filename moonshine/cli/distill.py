@@ -121,6 +121,7 @@ class ScheduleOptions(OptimizerOptions):
             seed=self.seed,
             amp=self.amp,
             compile=self.compile,
+            val_fraction=self.val_fraction,
         )
         return recipe.scaled_to(epochs)
 

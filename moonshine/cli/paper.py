@@ -94,7 +94,7 @@ def reproduce_command(
     "Run a table of the paper, or what is still missing of it."
     if config.save_config:
         return save_settings(context, config.save_config)
-    from moonshine.training.loop import SignalHandler
+    from moonshine.training.signals import SignalHandler
 
     with SignalHandler() as stop:
         done = run_table(table, selection, execution, stop)

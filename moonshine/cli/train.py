@@ -217,6 +217,7 @@ class RecipeOptions(OptimizerOptions):
             seed=self.seed,
             amp=self.amp,
             compile=self.compile,
+            val_fraction=self.val_fraction,
         )
         return check_recipe(recipe)
 

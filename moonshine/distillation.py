@@ -82,7 +82,7 @@ def distill(
     teacher: nn.Module,  # trained; ours, torchvision's, or your own: (B, 3, H, W) -> (B, classes)
     data,  # what it was trained on, normalized as it was: `Data` or `Stream`
     block: str = "G(4)",  # the student's cheap block
-    recipe: Recipe = Recipe().scaled_to(30),
+    recipe: Recipe = Recipe().scaled_to(30),  # how to train the student
     layers: list[str] | None = None,  # names to compare; None: the last activation at each resolution
     alpha: float = 0.0,  # share of the soft loss; 0 is no distillation
     beta: float | None = None,  # weight of attention transfer; 0 is none; None: `fitting_beta`
@@ -90,10 +90,10 @@ def distill(
     convention: str = "code",  # code, paper or standard
     losses: tuple = (),  # names of registered losses to add
     name: str | None = None,  # of the run and its files; None: nothing is saved
-    directory: str = "checkpoints",
+    directory: str = "checkpoints",  # folder of the run
     resume: bool = False,  # resume the run of this name, if there is one
-    device: str = "auto",
-    quiet: bool = False,
+    device: str = "auto",  # auto, cpu, cuda or cuda:N
+    quiet: bool = False,  # print nothing
     save_every: int = 0,  # steps between two checkpoints; 0: about a minute
     stop=None,  # a `SignalHandler`, which asks the run to save and stop
     **options,  # of `cheapen`: first, keep, by, ...

@@ -16,7 +16,8 @@ import torch
 from PIL import Image
 
 from moonshine.cli.main import main
-from moonshine.data import datasets as data
+from moonshine.data import registry as data
+from moonshine.data.drawing import shapes
 from moonshine.models.wide_resnet import wrn
 from moonshine.surgery.zoo import network_from_torchvision
 from moonshine.training.checkpoints import load, save, sealed
@@ -29,7 +30,7 @@ def a_folder_of_its_own(tmp_path, monkeypatch):
     """Each test starts in an empty folder, with few drawn images."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("moonshine.blocks.custom.USER", {})  # no test has given a --module before
-    few = data.shapes(train=64, test=32)
+    few = shapes(train=64, test=32)
     monkeypatch.setitem(data.DATASETS, "shapes", lambda *arguments: few)
 
 
@@ -819,3 +820,10 @@ def test_distill_with_a_config(capsys):
     assert "wrote run.toml; use it with: moonshine distill --config run.toml" in capsys.readouterr().out
     assert main(["distill", "--config", "run.toml", "--dry_run"]) == 0
     assert "layer4.1.conv2" in capsys.readouterr().out and not os.path.exists("checkpoints")
+
+
+def test_images_held_out_choose_the_best_epoch():
+    held = ["--val_fraction", "0.25", "--epochs", "2", "--epoch_step", "[]"]
+    assert main(["train", "shapes", "teacher", "-t", "T", *SMALL, *held]) == 0
+    info = load("checkpoints/T.pt")[1]
+    assert info["recipe"]["val_fraction"] == 0.25 and "val_error" in info["history"][0]

@@ -28,7 +28,7 @@ def test_a_teacher_is_found_by_name():
 
 
 def test_a_run_is_announced_and_saved():
-    from moonshine.data.datasets import shapes
+    from moonshine.data.drawing import shapes
     from moonshine.losses.base import cross_entropy
     from moonshine.models.wide_resnet import wrn
     from moonshine.training.recipe import Recipe

@@ -38,6 +38,16 @@ def test_costs_measures_when_asked():
     assert "leave out the blocks and --latency" in err
 
 
+def test_blocks_are_listed():
+    from moonshine.blocks.families import FAMILIES
+
+    status, out, err = run("blocks")
+    test_eq((status, err, out.count("\n")), (0, "", len(FAMILIES) + 1))
+    for notation in ("S-2x2", "G(4)", "B(2)", "BG(2,M/8)", "ACDC"):
+        assert notation in out, notation
+    print(out)
+
+
 def test_networks_are_listed():
     status, out, err = run("networks")
     test_eq((status, err), (0, ""))

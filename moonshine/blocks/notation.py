@@ -314,7 +314,9 @@ def _collision(family: Family) -> str:
     return f"its forms {own[0][1].template} and {own[0][0].template} match the same text" if own else ""
 
 # %% ../../nbs/core/03_notation.ipynb #0000001b
-def register_block(family: Family) -> Family:
+def register_block(
+    family: Family,  # the record; its name and forms must be new
+) -> Family:
     "Make a family known everywhere; raises `InputError` if a piece is missing or a name or form is taken."
     known = FAMILIES.get(family.name)
     if known and not same_definition(known, family):

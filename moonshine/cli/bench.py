@@ -26,7 +26,7 @@ def bench_command(
 ):
     "Measure the speed of training beside the textbook loop."
     from moonshine import benchmarking
-    from moonshine.data.datasets import cifar10
+    from moonshine.data.cifar import cifar10
     from moonshine.training.distributed import pick_device
 
     if file and not Path(file).resolve().parent.is_dir():

@@ -88,7 +88,8 @@ class ImageOptions:
 
     def load(self):
         "The images, in memory or streamed."
-        from moonshine.data.datasets import folder, imagenet
+        from moonshine.data.folders import folder
+        from moonshine.data.streaming import imagenet
 
         if self.stream:
             return imagenet(self.data_dir, self.image_size, self.workers)
@@ -120,6 +121,7 @@ class ScheduleOptions(OptimizerOptions):
             seed=self.seed,
             amp=self.amp,
             compile=self.compile,
+            val_fraction=self.val_fraction,
         )
         return recipe.scaled_to(epochs)
 

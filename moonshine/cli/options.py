@@ -112,6 +112,13 @@ class OptimizerOptions:
     weight_decay: Annotated[float, option("weight decay of all parameters", "--weightDecay")] = 5e-4
     seed: Annotated[int, option("random seed of weights, data order and augmentation", "--seed")] = 0
     amp: Annotated[str, option("precision: none (float32), bf16, or auto", "--amp")] = "none"
+    val_fraction: Annotated[
+        float,
+        option(
+            "share of the training images held out to choose the best epoch (0: the test images choose it)",
+            "--val_fraction",
+        ),
+    ] = 0.0
     compile: Annotated[
         bool, option("torch.compile the training step; pays in runs of an hour or more", "--compile")
     ] = False

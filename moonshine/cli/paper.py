@@ -15,6 +15,7 @@ import typer
 from .config import ConfigOptions, save_settings
 from .options import command, option
 from .running import leave
+from ..methods import METHODS
 
 # %% ../../nbs/cli/65_paper.ipynb #00000005
 @dataclass(frozen=True)
@@ -34,9 +35,7 @@ class SelectionOptions:
     ] = None
     methods: Annotated[
         str | None,
-        option(
-            "methods, from scratch,kd,at,kd-paper,kd-standard,kd+at (default: from the preset)", "--methods"
-        ),
+        option(f"methods, from {','.join(METHODS)} (default: from the preset)", "--methods"),
     ] = None
     dataset: Annotated[
         str | None, option("cifar10 or cifar100 (default: the preset's first)", "--dataset")

@@ -13,12 +13,16 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 # %% ../../nbs/core/11_counting.ipynb #78d2cb0f
-def parameters(model: nn.Module) -> int:
+def parameters(
+    model: nn.Module,  # any network
+) -> int:
     "Count the trainable numbers of a network."
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def paper_parameters(model: nn.Module) -> int:
+def paper_parameters(
+    model: nn.Module,  # any network
+) -> int:
     "Count as the paper's tables do: every number in the saved state except the batch counters."
     return sum(
         value.numel()

@@ -63,7 +63,7 @@ class ResNet(nn.Module):
 @register_network("resnet18", num_classes=10)
 def resnet18(
     block: "str|Block" = "S",  # the residual block, as text or value
-    num_classes: int = 1000,
+    num_classes: int = 1000,  # length of the logits
 ) -> ResNet:
     "ResNet-18 with initial weights"
     return ResNet("resnet18", parse_block(block), num_classes)
@@ -72,7 +72,7 @@ def resnet18(
 @register_network("resnet34", num_classes=10)
 def resnet34(
     block: "str|Block" = "S",  # the residual block, as text or value
-    num_classes: int = 1000,
+    num_classes: int = 1000,  # length of the logits
 ) -> ResNet:
     "ResNet-34 with initial weights; with S blocks it is the paper's teacher on ImageNet"
     return ResNet("resnet34", parse_block(block), num_classes)
@@ -81,7 +81,7 @@ def resnet34(
 @register_network("resnet18_half", num_classes=10)
 def resnet18_half(
     block: "str|Block" = "S",  # the residual block, as text or value
-    num_classes: int = 1000,
+    num_classes: int = 1000,  # length of the logits
 ) -> ResNet:
     "ResNet-18 with the last three groups half as wide (the paper's Res18-0.5), with initial weights"
     return ResNet("resnet18_half", parse_block(block), num_classes)

@@ -70,7 +70,7 @@ def wrn(
     depth: int,  # 6n + 4: 10, 16, 22, 28, 34, 40, ...
     width: float,  # multiplies the channels 16, 32, 64; fractions are allowed (rounded down)
     block: "str|Block" = "S",  # the residual block, as text or value
-    num_classes: int = 10,
+    num_classes: int = 10,  # length of the logits
     splits: int = 1,  # parts of each group (the released AT_split); must divide the blocks of a group
 ) -> WRN:
     "A Wide ResNet with the released code's initial weights; H and W of its images should be multiples of 4."

@@ -72,7 +72,7 @@ def _usable(seen: list, inner: set) -> list:
 
 
 def attention_layers_of(
-    model: nn.Module,
+    model: nn.Module,  # any network
     x,  # (B, C, H, W) images, or the shape (C, H, W) of one
 ) -> list[str]:
     """Choose the layers to compare: the last activation at each resolution, in the order of execution.

@@ -331,7 +331,7 @@ def _plan_row(site: Site) -> dict:
 
 
 def plan(
-    model: nn.Module,
+    model: nn.Module,  # the teacher
     block: "str|Block",  # what to put in
     input_shape=None,  # (C, H, W) of one image; without it multiply-adds are not counted
     **options,  # those of `cheapen`: keep, first, by, round_groups, more_expensive, placement

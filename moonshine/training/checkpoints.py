@@ -293,7 +293,7 @@ def foreign_spec(model: nn.Module, **facts) -> dict:
 
 # %% ../../nbs/distillation/24_checkpoints.ipynb #0000003a
 def save(
-    path: "str|Path",
+    path: "str|Path",  # of the file to write
     model: nn.Module,  # one of ours: it has a `spec`
     keep: bool = False,  # the file that is there stays, as NAME.before.pt
     **info,  # whatever else is kept: epoch, recipe, history, optimizer, classes, normalization, ...
@@ -509,7 +509,9 @@ def describe(path: "str|Path") -> dict:
     return upgraded(content)
 
 # %% ../../nbs/distillation/24_checkpoints.ipynb #00000035
-def load(path: "str|Path"):
+def load(
+    path: "str|Path",  # of a checkpoint, ours or the released program's
+):
     "Load a checkpoint of any kind: (network in evaluation mode, dict of everything but its weights)."
     content = describe(path)
     info = {key: value for key, value in content.items() if key != "net"}
@@ -526,7 +528,9 @@ def load_weights(
     return fill(model, chosen_weights(describe(path)), path).eval()
 
 
-def load_original(path: "str|Path") -> nn.Module:
+def load_original(
+    path: "str|Path",  # of a file of the released program, NAME.t7
+) -> nn.Module:
     "Return the network in a file of the released program (`NAME.t7`), in evaluation mode."
     if not is_original(read(path)):
         raise InputError(f"{path} was not written by the released program; use load")

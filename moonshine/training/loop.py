@@ -174,7 +174,7 @@ def fit(
     model: nn.Module,  # trained in place
     data,  # `Data`, or anything with its methods
     loss,  # `cross_entropy()`, `student_loss(...)`, or a loss of your own
-    recipe: Recipe,
+    recipe: Recipe,  # how to train
     teacher: nn.Module | None = None,  # for a loss that needs one
     state: State | None = None,  # where to continue; None: from the beginning
     after_step=do_nothing,  # called with the state between steps

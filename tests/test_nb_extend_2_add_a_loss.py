@@ -48,7 +48,9 @@ def angles(features: torch.Tensor) -> torch.Tensor:
 
 def compare(relation, student: Output, teacher: Output) -> torch.Tensor:
     "Smooth L1 loss between a relation of the pooled features of student and teacher"
-    return F.smooth_l1_loss(*(relation(at_least_float32(output.pooled)) for output in (student, teacher)))
+    ours, theirs = (at_least_float32(output.pooled) for output in (student, teacher))
+    with torch.autocast(ours.device.type, enabled=False):  # it would multiply matrices in bfloat16
+        return F.smooth_l1_loss(relation(ours), relation(theirs))
 
 
 @register_loss("rkd")
@@ -149,6 +151,15 @@ def test_rkd_sees_only_relations():
     twice = torch.cat([f, f[:1]]).requires_grad_()
     rkd(None)(Output(None, pooled=twice), Output(None, pooled=torch.randn(6, 3).double()), None)[0].backward()
     assert twice.grad.isfinite().all()
+
+
+def test_rkd_is_computed_in_float32():
+    torch.manual_seed(0)
+    s, t = (Output(None, pooled=torch.randn(8, 16)) for _ in range(2))
+    exact = rkd(None)(s, t, None)[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = rkd(None)(s, t, None)[0]
+    test_eq((mixed.dtype, mixed.item()), (torch.float32, exact.item()))
 
 
 def test_fitnets_by_plain_arithmetic():

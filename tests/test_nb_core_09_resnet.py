@@ -18,10 +18,10 @@ from moonshine.blocks.residual import initialize
 from moonshine.models.wide_resnet import wrn
 
 
-def test_every_group_pays_the_same_for_a_convolution():
+def test_a_convolution_costs_the_same_in_every_group():
     widths = ARCHITECTURES["resnet34"]["widths"]
     costs = [9 * N**2 * (56 // 2**group) ** 2 for group, N in enumerate(widths)]
-    print(f"{costs[0]:,} multiplications a convolution, in each of the {len(costs)} groups")
+    print(f"{costs[0]:,} multiplications per convolution in each of the {len(costs)} groups")
     test_eq(len(set(costs)), 1)
 
 
@@ -96,7 +96,7 @@ def test_post_activation_by_hand():
     test_close(unit(x), (shortcut + bn(unit.bn2, h)).relu(), eps=1e-10)
 
 
-def test_groups_hand_on_what_is_positive():
+def test_outputs_of_groups_are_never_negative():
     def group_outputs(net, layers, x):
         caught = []
         for name in layers:

@@ -11,7 +11,7 @@ from moonshine.blocks.families import Block, convolution_parameters, parse_block
 
 
 def state_count(module):
-    "Numbers in the saved state but for batch counters: the paper's rule"
+    "Numbers in the saved state except batch counters: the paper's rule."
     return sum(v.numel() for k, v in module.state_dict().items() if not k.endswith("num_batches_tracked"))
 
 
@@ -34,9 +34,9 @@ def test_a_transposed_convolution_is_the_gradient_of_a_strided_one():
     test_eq(up(x).shape, (2, 4, 10, 12))
 
 
-def test_a_factorised_block_by_hand():
+def test_a_factorized_block_by_hand():
     torch.manual_seed(0)
-    unit, x = Factorised(6, dilation=4, dropout=0.3).double().eval(), torch.randn(2, 6, 12, 10).double()
+    unit, x = Factorized(6, dilation=4, dropout=0.3).double().eval(), torch.randn(2, 6, 12, 10).double()
     for bn in (unit.bn1, unit.bn2):
         for value in (bn.running_mean, bn.running_var, bn.weight.data, bn.bias.data):
             value.uniform_(0.5, 2)
@@ -85,7 +85,7 @@ def test_a_cheapened_block_by_hand():
 
 def test_dilation_widens_the_view_for_nothing():
     def view(unit, size=41):
-        "Height and width of the input positions that one output position sees"
+        "Height and width of the input positions that influence one output position."
         for parameter in unit.double().eval().parameters():
             parameter.data.abs_()
         x = torch.ones(1, 16, size, size, dtype=torch.double, requires_grad=True)
@@ -95,11 +95,11 @@ def test_dilation_widens_the_view_for_nothing():
 
 
     for d in (1, 2, 4, 8, 16):
-        teacher, student = Factorised(16, d), Cheapened(parse_block("G(N)"), 16, d)
+        teacher, student = Factorized(16, d), Cheapened(parse_block("G(N)"), 16, d)
         print(f"dilation {d:2}: {state_count(teacher)} and {state_count(student)} numbers, view {view(teacher)}")
         test_eq(view(teacher), (1 + 2 * (1 + d), 1 + 2 * (1 + d)))
         test_eq(view(student), view(teacher))
-        test_eq(state_count(teacher), state_count(Factorised(16)))
+        test_eq(state_count(teacher), state_count(Factorized(16)))
 
 
 def test_the_compared_layers_are_the_ends_of_stages():
@@ -139,7 +139,7 @@ def test_dilations_and_dropout_are_the_same_in_both():
 
 
     def blocks(net):
-        return [m for m in net.modules() if isinstance(m, (Factorised, Cheapened))]
+        return [m for m in net.modules() if isinstance(m, (Factorized, Cheapened))]
 
 
     def spreads(unit):
@@ -246,7 +246,12 @@ def test_class_iou_by_hand():
 def test_class_iou_by_sets_of_pixels():
     torch.manual_seed(0)
     prediction, labels = torch.randint(0, 5, (2, 3, 8, 8))
-    sets = lambda x, c: {i for i, value in enumerate(x.flatten().tolist()) if value == c}
+
+
+    def sets(x, c):
+        return {i for i, value in enumerate(x.flatten().tolist()) if value == c}
+
+
     for c, value in enumerate(class_iou(prediction, labels, 5).tolist()):
         a, b = sets(prediction, c), sets(labels, c)
         test_close(value, len(a & b) / len(a | b), eps=1e-15)

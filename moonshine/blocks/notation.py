@@ -292,11 +292,10 @@ def same_definition(one, other) -> bool:
         code = getattr(value, "__code__", None)
         return (value.__qualname__, code.co_code, code.co_names, code.co_varnames) if code else repr(value)
 
-    if hasattr(one, "__dataclass_fields__") and hasattr(other, "__dataclass_fields__"):
-        return all(
-            source(getattr(one, f)) == source(getattr(other, f, None)) for f in one.__dataclass_fields__
-        )
-    return source(one) == source(other)
+    if not hasattr(one, "__dataclass_fields__"):
+        return source(one) == source(other)
+    names = one.__dataclass_fields__
+    return all(source(getattr(one, name)) == source(getattr(other, name, None)) for name in names)
 
 
 def _collision(family: Family) -> str:
@@ -307,9 +306,8 @@ def _collision(family: Family) -> str:
         for form in family.forms:
             for taken in other.forms:
                 if overlap(form, taken):
-                    return (
-                        f"the form {form.template} matches the same text as {taken.template} of {other.name}"
-                    )
+                    texts = f"the same text as {taken.template} of {other.name}"
+                    return f"the form {form.template} matches {texts}"
     own = [(a, b) for i, a in enumerate(family.forms) for b in family.forms[:i] if overlap(a, b)]
     return f"its forms {own[0][1].template} and {own[0][0].template} match the same text" if own else ""
 

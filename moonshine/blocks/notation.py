@@ -186,9 +186,8 @@ def unknown_block(text: str) -> InputError:
     "The error for a text that names no block, with the notation that exists."
     written = [example for family in FAMILIES.values() for example in examples(family.notation)]
     named = [examples(family.names)[0] for family in FAMILIES.values() if family.notation and family.names]
-    return InputError(
-        f"unknown block {str(text)!r}; use {', '.join(written)}, or a released name such as {', '.join(named)}"
-    )
+    known = f"{', '.join(written)}, or a released name such as {', '.join(named)}"
+    return InputError(f"unknown block {str(text)!r}; use {known}")
 
 # %% ../../nbs/core/03_notation.ipynb #00000013
 def parse_block(

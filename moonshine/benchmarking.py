@@ -27,7 +27,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from .costs.counting import mult_adds, text_table
-from .data.datasets import Data, shapes
+from .data.drawing import shapes
+from .data.images import Data
 from .errors import InputError
 from .losses.attention import Taps, attention_map, student_loss
 from .losses.base import Output, cross_entropy

@@ -14,7 +14,8 @@ from pathlib import Path
 import torch
 
 from .costs.counting import mult_adds, parameters, text_table
-from .data.datasets import Data, ImageSet, normalize, shapes
+from .data.drawing import shapes
+from .data.images import Data, ImageSet, normalize
 from .losses.attention import activations, at_loss, attention_map, energy_inside
 from .methods import METHODS
 from .models.wide_resnet import wrn

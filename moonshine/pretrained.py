@@ -12,7 +12,7 @@ from importlib.resources import as_file, files
 
 from torch import nn
 
-from .data.datasets import ImageSet, normalize
+from .data.images import ImageSet, normalize
 from .data.drawing import draw_shapes
 from .errors import lookup
 from .training import checkpoints

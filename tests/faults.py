@@ -26,7 +26,8 @@ import torch
 from kills import equal, result
 
 from moonshine.cli.main import main as moonshine
-from moonshine.data import datasets
+from moonshine.data.drawing import shapes
+from moonshine.data.registry import DATASETS
 from moonshine.training import checkpoints, loop
 
 LOCK = checkpoints.lock_file("T").name
@@ -266,8 +267,8 @@ def removed_folder(start, expected, draw) -> tuple[bool, str]:
 
 def main(tries=3, names=None, seed=0) -> list[dict]:
     """Try every fault; one entry a fault: how often, how often the run came to its proper end, and what the user reads."""
-    few, draw, entries = datasets.shapes(train=64, test=32), random.Random(seed), []
-    with patch.dict(datasets.DATASETS, shapes=lambda *arguments: few), tempfile.TemporaryDirectory() as top:
+    few, draw, entries = shapes(train=64, test=32), random.Random(seed), []
+    with patch.dict(DATASETS, shapes=lambda *arguments: few), tempfile.TemporaryDirectory() as top:
         start, whole = Path(top, "start"), Path(top, "whole")
         prepare(start)
         shutil.copytree(start, whole)

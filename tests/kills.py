@@ -21,8 +21,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 
 from moonshine.cli.main import main as moonshine
-from moonshine.data import datasets
-from moonshine.data.datasets import shapes
+from moonshine.data.drawing import shapes
+from moonshine.data.registry import DATASETS
 from moonshine.errors import InputError
 from moonshine.losses.attention import student_loss
 from moonshine.models.wide_resnet import wrn
@@ -242,8 +242,8 @@ def command(folder, out):
     """The command line that trains the run in `folder`, or goes on with it; what it prints goes to the file `out`."""
 
     def work():
-        few = datasets.shapes(train=64, test=32)
-        datasets.DATASETS["shapes"] = lambda *arguments: few
+        few = shapes(train=64, test=32)
+        DATASETS["shapes"] = lambda *arguments: few
         for number in (
             signal.SIGINT,
             signal.SIGTERM,

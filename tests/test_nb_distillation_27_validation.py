@@ -21,7 +21,8 @@ def test_each_class_gives_its_share():
 
 
 def test_held_out_images_are_not_trained_on():
-    from moonshine.data.datasets import Files, Stream, shapes
+    from moonshine.data.drawing import shapes
+    from moonshine.data.streaming import Files, Stream
 
     data = shapes(train=100, test=20)
     test_eq(hold_out(data, Recipe()), (data, None))

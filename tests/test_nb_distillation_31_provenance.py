@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from fastcore.test import test_eq
 
-from moonshine.data.datasets import shapes
+from moonshine.data.drawing import shapes
 from moonshine.training.recipe import Recipe
 
 

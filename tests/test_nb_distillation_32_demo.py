@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from fastcore.test import test_eq
 
-from moonshine.data.datasets import shapes
+from moonshine.data.drawing import shapes
 from moonshine.losses.attention import activations
 from moonshine.models.wide_resnet import wrn
 from moonshine.training.recipe import Recipe

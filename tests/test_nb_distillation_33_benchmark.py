@@ -8,7 +8,7 @@ import torch
 from fastcore.test import test_close, test_eq, test_fail
 from torch.nn import functional as F
 
-from moonshine.data.datasets import shapes
+from moonshine.data.drawing import shapes
 from moonshine.losses.attention import Taps, attention_map, student_loss
 from moonshine.losses.base import Output
 from moonshine.models.wide_resnet import wrn

@@ -16,7 +16,7 @@ import torch
 from fastcore.test import test_close, test_eq, test_fail
 from torch import nn
 
-from moonshine.data.datasets import shapes
+from moonshine.data.drawing import shapes
 from moonshine.losses.attention import Taps, activations, student_loss
 from moonshine.losses.base import Loss, Output, Term, cross_entropy
 from moonshine.models.wide_resnet import wrn
@@ -117,7 +117,7 @@ def same_training(one, other, eps):
 
 
 def test_the_step_is_plain_sgd():
-    from moonshine.data.datasets import train_batches
+    from moonshine.data.images import train_batches
     from moonshine.losses.attention import activations, at_loss
 
     data, recipe = shapes(train=24, test=8), Recipe(epochs=1, batch_size=8)

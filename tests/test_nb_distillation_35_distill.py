@@ -9,7 +9,7 @@ import torch
 from fastcore.test import test_close, test_eq, test_fail
 from torch import nn
 
-from moonshine.data.datasets import shapes
+from moonshine.data.drawing import shapes
 from moonshine.surgery.student import cheapen
 from moonshine.training.checkpoints import load_weights
 from moonshine.training.recipe import Recipe

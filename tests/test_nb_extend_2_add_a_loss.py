@@ -11,7 +11,7 @@ from fastcore.test import test_close, test_eq, test_fail
 from torch import nn
 from torch.nn import functional as F
 
-from moonshine.data.datasets import shapes
+from moonshine.data.drawing import shapes
 from moonshine.distillation import distill
 from moonshine.errors import InputError
 from moonshine.losses.attention import dimensions_of, try_loss

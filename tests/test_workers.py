@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from moonshine.cli.main import main as moonshine
-from moonshine.data import datasets
+from moonshine.data.drawing import shapes
+from moonshine.data.registry import DATASETS
 from moonshine.training import checkpoints
 
 RANKS = Path(__file__).with_name("ranks.py")
@@ -147,7 +148,7 @@ def test_streamed_images_are_read_once(found):
 
 WORDS = "train shapes teacher -t T --wrn_depth 10 --wrn_width 0.5 --batch_size 16 --device cpu --checkpoint_dir".split()
 JOB = """
-from moonshine.data import datasets as data
+from moonshine.data import registry as data
 few = data.shapes(train=64, test=33)
 data.DATASETS["shapes"] = lambda *arguments: few
 
@@ -192,8 +193,8 @@ def test_torchrun_trains_is_killed_and_one_process_goes_on(tmp_path, monkeypatch
     assert out.count("teacher T: WRN-10-0.5") == 1, out
     done = checkpoints.describe(tmp_path / "T.pt")["epoch"]
 
-    few = datasets.shapes(train=64, test=33)
-    monkeypatch.setitem(datasets.DATASETS, "shapes", lambda *arguments: few)
+    few = shapes(train=64, test=33)
+    monkeypatch.setitem(DATASETS, "shapes", lambda *arguments: few)
     assert (
         moonshine([*WORDS, str(tmp_path), "--resume", "--epochs", str(done + 2), "--epoch_step", "[]"]) == 0
     )

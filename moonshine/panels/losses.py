@@ -21,7 +21,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch.nn import functional as F
 
-from ..data.datasets import Data, shapes
+from ..data.drawing import shapes
+from ..data.images import Data
 from ..errors import lookup
 from ..losses.attention import Taps, student_loss
 from ..losses.base import RESERVED

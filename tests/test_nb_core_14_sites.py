@@ -68,6 +68,12 @@ def test_a_name_keeps_all_that_is_in_it():
     test_fail(lambda: keep_filter(net, "1.9"), contains="no layer '1.9' to keep; did you mean '1.0'?")
 
 
+def test_options_are_checked_once():
+    test_eq(SurgeryOptions(by="block").placement, "between")
+    test_fail(lambda: SurgeryOptions(by="blocks"), contains="use auto, convolution or block")
+    test_fail(lambda: SurgeryOptions(placement="mid"), contains="use between, pre or post")
+
+
 def test_sites_and_their_replacements():
     net = nn.Sequential(nn.Conv2d(3, 16, 3), nn.Conv2d(16, 32, 3, stride=2))
     first, second = find_sites(net, "G(4)")
@@ -75,9 +81,8 @@ def test_sites_and_their_replacements():
     test_eq((second.before, second.after), ("3×3, 16→32, stride 2", "3×3 in 4 groups, 1×1"))
     test_eq(second.build(second.module)(torch.zeros(2, 16, 9, 9)).shape, (2, 32, 4, 4))
     test_fail(lambda: find_sites(nn.Linear(3, 3), "G(4)"), contains="Linear has no convolution")
-    test_fail(lambda: find_sites(net, "G(4)", by="block"), contains="no residual block that is known")
-    test_fail(lambda: find_sites(net, "G(4)", by="blocks"), contains="use auto, convolution or block")
-    test_fail(lambda: find_sites(net, "G(4)", placement="mid"), contains="use between, pre or post")
+    whole = SurgeryOptions(by="block")
+    test_fail(lambda: find_sites(net, "G(4)", whole), contains="no residual block that is known")
 
 
 def test_a_forward_pass_leaves_nothing_behind():

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['reinitialize', 'cheapen']
 
-# %% ../../nbs/core/15_student.ipynb #68acdf60
+# %% ../../nbs/core/15_student.ipynb #a2c3b4ee
 import copy
 import warnings
 from collections import Counter
@@ -17,7 +17,7 @@ from torch.nn.parameter import is_lazy
 
 from ..blocks.families import Block, parse_block
 from ..blocks.residual import PostActivation, initialize
-from .sites import Site, find_sites, unwrap
+from .sites import Site, SurgeryOptions, find_sites, unwrap
 
 # %% ../../nbs/core/15_student.ipynb #6eca2f31
 def _duplicate(model: nn.Module) -> nn.Module:
@@ -83,7 +83,7 @@ def _substitute(student: nn.Module, site: Site) -> nn.Module:
         student = _put(student, name, new)
     return student
 
-# %% ../../nbs/core/15_student.ipynb #ea77ff40
+# %% ../../nbs/core/15_student.ipynb #8eb3e14c
 def _common_block(sites: list, spec: dict) -> "Block|None":
     "Find the one block with which our own network would be this student; None if there is none."
     used = {site.block for site in sites if site.is_residual}
@@ -99,14 +99,14 @@ def _common_block(sites: list, spec: dict) -> "Block|None":
     return block
 
 
-def _retitle(student: nn.Module, block: Block, options: dict, sites: list):
+def _retitle(student: nn.Module, block: Block, options: SurgeryOptions, sites: list):
     "Bring the `spec` and the `title` of the student in line with what was replaced."
     spec = getattr(student, "spec", None)
     if not spec or not any(site.build for site in sites):
         return
     if spec["network"] == "torchvision":
-        fresh = spec["block"] is None and not callable(options.get("keep"))
-        student.spec = spec | dict(block=str(block), options=options) if fresh else None
+        fresh = spec["block"] is None and not callable(options.keep)
+        student.spec = spec | dict(block=str(block), options=vars(options).copy()) if fresh else None
         student.title = f"{spec['architecture']} {block}"
         return
     common = _common_block(sites, spec)
@@ -123,7 +123,7 @@ def _warn_if_unchanged(sites: list, block: Block, model: nn.Module):
     listed = ", ".join(f"{count} × {reason}" for reason, count in reasons.items())
     warnings.warn(f"{block} replaces nothing in this {type(model).__name__}: {listed}", stacklevel=3)
 
-# %% ../../nbs/core/15_student.ipynb #a74104b3
+# %% ../../nbs/core/15_student.ipynb #d8ac66f5
 def cheapen(
     model: nn.Module,  # the teacher; it is not changed
     block: "str|Block",  # what to put in: "G(4)", "BG(2,M/8)", a released name, a `Block`
@@ -142,9 +142,8 @@ def cheapen(
     model, block = unwrap(model), parse_block(block)
     if not callable(keep):
         keep = [keep] if isinstance(keep, str) else list(keep)
-    options = dict(keep=keep, first=first, by=by, round_groups=round_groups)
-    options |= dict(more_expensive=more_expensive, placement=placement)
-    sites = find_sites(model, block, **options)
+    options = SurgeryOptions(keep, first, by, round_groups, more_expensive, placement)
+    sites = find_sites(model, block, options)
     student = _duplicate(model)
     _make_trainable(student)
     if not keep_weights:

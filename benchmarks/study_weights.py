@@ -20,23 +20,27 @@ import argparse
 import json
 import time
 from collections import deque
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 
-from moonshine.data.datasets import RELEASED_NORMALIZATION, Data, ImageSet, crop_and_flip, folder, generator
+from moonshine.data.augmentation import crop, mirror, paper_numbers
+from moonshine.data.cifar import RELEASED_NORMALIZATION
+from moonshine.data.folders import folder
+from moonshine.data.images import Data, ImageSet
 from moonshine.losses.attention import Taps, attention_transfer
-from moonshine.losses.terms import Loss, Term, cross_entropy, soft_term, soft_weight
+from moonshine.losses.base import Loss, Term, cross_entropy
+from moonshine.losses.kd import soft_term, soft_weight
 from moonshine.models.wide_resnet import wrn
-from moonshine.training import checkpoints as checkpoint
-from moonshine.training import loop as trainer
+from moonshine.training import checkpoints
+from moonshine.training.recipe import Recipe
 
 STUDENTS = {"G(N/8)": (16, 2), "BG(2,M/8)": (16, 2), "S": (16, 1), "G(N)": (16, 2), "B(2)": (16, 2)}
 RECIPES = {
-    "scarce": trainer.Recipe(epochs=20, batch_size=50, epoch_step=(6, 12, 16)),
-    "full": trainer.Recipe(epochs=8, batch_size=125, epoch_step=(2, 5, 6)),
-    "teacher": trainer.Recipe(epochs=30, batch_size=125, epoch_step=(9, 18, 24)),
+    "scarce": Recipe(epochs=20, batch_size=50, epoch_step=(6, 12, 16)),
+    "full": Recipe(epochs=8, batch_size=125, epoch_step=(2, 5, 6)),
+    "teacher": Recipe(epochs=30, batch_size=125, epoch_step=(9, 18, 24)),
 }
 NOTHING = dict(alpha=0.0, temperature=4.0, kd="", beta=0.0)
 METHODS = {
@@ -173,11 +177,8 @@ def schedule(recipe, count):
     steps, found = count // recipe.batch_size, []
     assert steps * recipe.batch_size == count, "the batch size must divide the number of images"
     for epoch in range(recipe.epochs):
-        random = generator(recipe.seed, epoch)
-        order = torch.randperm(count, generator=random)
-        shift = torch.randint(0, 9, (2, count), generator=random)
-        flip = torch.rand(count, generator=random) < 0.5
-        found.append((order, shift[0, order], shift[1, order], flip[order]))
+        order, shifts, flips = paper_numbers(count, recipe.seed, epoch)
+        found.append((order, shifts[order, 0], shifts[order, 1], flips[order]))
     index, top, left, flip = (
         torch.cat(part).view(recipe.epochs * steps, recipe.batch_size) for part in zip(*found)
     )
@@ -230,7 +231,7 @@ class Step:
         "One step; everything that differs from step to step is read from tensors at position `at`"
         now = {key: table.index_select(0, self.at)[0] for key, table in self.plan.items()}
         images, y = self.data.train.images[now["index"]], self.data.train.labels[now["index"]]
-        x = self.inputs(crop_and_flip(images, now["top"], now["left"], now["flip"]))
+        x = self.inputs(mirror(crop(images, now["top"], now["left"]), now["flip"]))
         with self.precision():
             with torch.no_grad():
                 target = self.guide(x) if self.guide else None
@@ -357,12 +358,12 @@ class Lane:
 
 
 def save(step, path, data, **info):
-    checkpoint.save(
+    checkpoints.save(
         path,
         step.model,
         classes=list(data.classes),
         normalization=data.normalization(),
-        recipe=trainer.asdict(step.recipe),
+        recipe=asdict(step.recipe),
         **info,
     )
 
@@ -383,7 +384,7 @@ def teach(out, data, amp, args):
         save(lane.step, path, data, scores=row)
         (out / "teacher.json").write_text(json.dumps(row, indent=1))
         print("teacher", row, flush=True)
-    return checkpoint.load(path)[0].to(data.train.images.device, memory_format=torch.channels_last).eval()
+    return checkpoints.load(path)[0].to(data.train.images.device, memory_format=torch.channels_last).eval()
 
 
 def kept_name(one):

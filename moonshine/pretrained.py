@@ -12,10 +12,10 @@ from importlib.resources import as_file, files
 
 from torch import nn
 
-from .data.datasets import ImageSet, normalize
+from .data.images import ImageSet, normalize
 from .data.drawing import draw_shapes
 from .errors import lookup
-from .training import checkpoints as checkpoint
+from .training import checkpoints
 
 # %% ../nbs/distillation/31_pretrained.ipynb #00000005
 TRAINED = ("teacher", "scratch", "kd", "at")
@@ -28,7 +28,7 @@ def trained_network(
     "One of the four trained networks (seed 0)"
     lookup(dict.fromkeys(TRAINED), name, "trained network")
     with as_file(_FOLDER.joinpath(f"{name}.pt")) as path:
-        return checkpoint.load(path)[0].eval()
+        return checkpoints.load(path)[0].eval()
 
 
 @lru_cache(1)
@@ -59,4 +59,4 @@ def network_input(
 ):
     "The same images as the trained networks want them: (B, 3, 32, 32) float32, normalized"
     with as_file(_FOLDER.joinpath("teacher.pt")) as path:
-        return normalize(images, checkpoint.describe(path)["normalization"])
+        return normalize(images, checkpoints.describe(path)["normalization"])

@@ -26,11 +26,11 @@ import torch
 from kills import equal, result
 
 from moonshine.cli.main import main as moonshine
-from moonshine.data import datasets
-from moonshine.training import checkpoints as checkpoint
-from moonshine.training import loop as trainer
+from moonshine.data.drawing import shapes
+from moonshine.data.registry import DATASETS
+from moonshine.training import checkpoints, loop
 
-LOCK = checkpoint.lock_file("T").name
+LOCK = checkpoints.lock_file("T").name
 FLAGS = "--wrn_depth 10 --wrn_width 0.5 --conv G(N) --batch_size 16 --epoch_step [1] --resume"
 
 
@@ -147,7 +147,7 @@ def a_file_is_there(folder, draw):
 @contextlib.contextmanager
 def locked(folder, draw):
     """Another run has the name."""
-    with checkpoint.Lock(Path(folder, "T")):
+    with checkpoints.Lock(Path(folder, "T")):
         yield
 
 
@@ -163,7 +163,7 @@ def damaged(change):
         def mend():
             if path.exists():
                 assert path.read_bytes() == content, "a file that could not be read was touched"
-            os.replace(checkpoint.before(path), path)
+            os.replace(checkpoints.before(path), path)
 
         yield mend
 
@@ -178,7 +178,7 @@ def flip(content, draw):
 def newer(content, draw):
     memory = io.BytesIO()
     torch.save(dict(torch.load(io.BytesIO(content), weights_only=True), version=99), memory)
-    return checkpoint.sealed(memory.getvalue())
+    return checkpoints.sealed(memory.getvalue())
 
 
 class Malicious:
@@ -189,10 +189,10 @@ class Malicious:
 def code(content, draw):
     memory = io.BytesIO()
     torch.save(dict(net=Malicious()), memory)
-    return checkpoint.sealed(memory.getvalue())
+    return checkpoints.sealed(memory.getvalue())
 
 
-OFFER = "the one before it is whole, to go on from there: mv checkpoints/T.before.pt checkpoints/T.pt"
+OFFER = "the one before it is whole, to continue from there: mv checkpoints/T.before.pt checkpoints/T.pt"
 FAULTS = {  # fault -> (context manager, what the user reads)
     "disk full, after a random number of bytes": (
         disk_full,
@@ -245,7 +245,7 @@ def try_once(name, start, expected, draw) -> tuple[bool, str]:
 def removed_folder(start, expected, draw) -> tuple[bool, str]:
     """The folder is removed while the run computes: it is made again, and all that the run knows is in it."""
     with tempfile.TemporaryDirectory() as top:
-        folder, real, left = Path(top, "checkpoints"), trainer.check_finite, [draw.randrange(4)]
+        folder, real, left = Path(top, "checkpoints"), loop.check_finite, [draw.randrange(4)]
         shutil.copytree(start, folder)
 
         def remove(*arguments):
@@ -267,8 +267,8 @@ def removed_folder(start, expected, draw) -> tuple[bool, str]:
 
 def main(tries=3, names=None, seed=0) -> list[dict]:
     """Try every fault; one entry a fault: how often, how often the run came to its proper end, and what the user reads."""
-    few, draw, entries = datasets.shapes(train=64, test=32), random.Random(seed), []
-    with patch.dict(datasets.DATASETS, shapes=lambda *arguments: few), tempfile.TemporaryDirectory() as top:
+    few, draw, entries = shapes(train=64, test=32), random.Random(seed), []
+    with patch.dict(DATASETS, shapes=lambda *arguments: few), tempfile.TemporaryDirectory() as top:
         start, whole = Path(top, "start"), Path(top, "whole")
         prepare(start)
         shutil.copytree(start, whole)

@@ -21,13 +21,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 
 from moonshine.cli.main import main as moonshine
-from moonshine.data import datasets
-from moonshine.data.datasets import shapes
+from moonshine.data.drawing import shapes
+from moonshine.data.registry import DATASETS
 from moonshine.errors import InputError
 from moonshine.losses.attention import student_loss
 from moonshine.models.wide_resnet import wrn
-from moonshine.training import checkpoints as checkpoint
-from moonshine.training.loop import Recipe, RunningAverage, train  # noqa: F401  a test breaks it
+from moonshine.training import checkpoints
+from moonshine.training.loop import train
+from moonshine.training.progress import RunningAverage  # noqa: F401  a test breaks it
+from moonshine.training.recipe import Recipe
 
 RECIPE = Recipe(epochs=3, batch_size=16, epoch_step=(1, 2), seed=5)
 NAME = "T"
@@ -150,7 +152,7 @@ def wait(number) -> int:
 
 def result(folder):
     """What a run came to: its weights and its history, without the times."""
-    content = checkpoint.describe(Path(folder, f"{NAME}.pt"))
+    content = checkpoints.describe(Path(folder, f"{NAME}.pt"))
     lines = map(json.loads, Path(folder, f"{NAME}.jsonl").read_text().splitlines())
     rows = [
         [{key: value for key, value in row.items() if key not in TIMES} for row in history]
@@ -168,9 +170,9 @@ def equal(a, b) -> bool:
 def readable(folder) -> bool:
     """Whether everything that lies in the folder after a kill is whole: the checkpoint, the one before it, and the history."""
     path = Path(folder, f"{NAME}.pt")
-    for file in (path, checkpoint.before(path)):
+    for file in (path, checkpoints.before(path)):
         if file.exists():
-            checkpoint.describe(file)
+            checkpoints.describe(file)
     history = Path(folder, f"{NAME}.jsonl")
     return (
         not history.exists() or [json.loads(line)["epoch"] for line in history.read_text().splitlines()] != []
@@ -240,8 +242,8 @@ def command(folder, out):
     """The command line that trains the run in `folder`, or goes on with it; what it prints goes to the file `out`."""
 
     def work():
-        few = datasets.shapes(train=64, test=32)
-        datasets.DATASETS["shapes"] = lambda *arguments: few
+        few = shapes(train=64, test=32)
+        DATASETS["shapes"] = lambda *arguments: few
         for number in (
             signal.SIGINT,
             signal.SIGTERM,
@@ -271,7 +273,7 @@ def announced(number, tries=5, seed=0) -> list[dict]:
         while len(entries) + len(places) < tries:
             out.write_text("")
             process = fork(command(folder, out))
-            while not checkpoint.lock_file(folder / NAME).exists():
+            while not checkpoints.lock_file(folder / NAME).exists():
                 time.sleep(0.01)
             time.sleep(draw.uniform(0, 0.5 * seconds))
             try:

@@ -17,16 +17,18 @@ import torch
 from kills import fork, result, wait, warm
 from torch import nn
 
-from moonshine.data.datasets import Data, ImageSet, imagenet
+from moonshine.data.images import Data, ImageSet
+from moonshine.data.streaming import imagenet
 from moonshine.errors import InputError
-from moonshine.losses.terms import cross_entropy
+from moonshine.losses.base import cross_entropy
 from moonshine.models.wide_resnet import wrn
-from moonshine.training import checkpoints as checkpoint
-from moonshine.training import distributed as workers
-from moonshine.training.loop import Recipe, SignalHandler, train
+from moonshine.training import checkpoints, distributed
+from moonshine.training.loop import train
+from moonshine.training.recipe import Recipe
+from moonshine.training.signals import SignalHandler
 
 NAME = "T"
-RECIPE = Recipe(epochs=2, batch_size=16, learning_rate=0.02, epoch_step=(1,), seed=5, augment=False)
+RECIPE = Recipe(epochs=2, batch_size=16, learning_rate=0.02, epoch_step=(1,), seed=5, augmentation=())
 IMAGES = 50  # three batches of 16, and one of 2
 TIMES = ("seconds", "images_per_second")
 
@@ -57,7 +59,7 @@ class Noting(nn.Module):
             nn.Flatten(),
             nn.Linear(144, 10),
         ).double()
-        self.spec, self.seen = checkpoint.foreign_spec(self), []
+        self.spec, self.seen = checkpoints.foreign_spec(self), []
 
     def forward(self, x):
         if self.training:
@@ -78,7 +80,7 @@ def rank_work(size, rank, port, out, work):
         )
         answer, status = None, 0
         try:
-            with workers.joined():
+            with distributed.joined():
                 answer = work()
         except InputError as error:
             answer, status = str(error), 2
@@ -112,7 +114,7 @@ class Notice:
     @property
     def signal(self):
         self.steps -= 1
-        return self.noted or (signal.SIGTERM if self.steps < 0 and workers.rank() == self.rank else None)
+        return self.noted or (signal.SIGTERM if self.steps < 0 and distributed.rank() == self.rank else None)
 
     @signal.setter
     def signal(self, number):
@@ -127,11 +129,11 @@ def run(folder, stop=None, batch_norm=False, slow=0.0, save_every=0, spoil=None)
     def slowly(student, teacher, labels):
         time.sleep(slow)
         total, terms = loss(student, teacher, labels)
-        if spoil is not None and len(model.seen) == 3 and workers.rank() == spoil:
+        if spoil is not None and len(model.seen) == 3 and distributed.rank() == spoil:
             total = total * float("nan")
         return total, terms
 
-    slowly.needs = loss.needs
+    slowly.needs, slowly.layers = loss.needs, loss.layers
     history = train(
         model,
         numbered(),
@@ -160,7 +162,9 @@ def saved(folder):
     return dict(
         net={name: value.tolist() for name, value in net.items()},
         history=history,
-        processes=[entry["processes"] for entry in checkpoint.describe(Path(folder, f"{NAME}.pt"))["starts"]],
+        processes=[
+            entry["processes"] for entry in checkpoints.describe(Path(folder, f"{NAME}.pt"))["starts"]
+        ],
     )
 
 
@@ -190,7 +194,7 @@ def killed(victim, size=2, after=1) -> dict:
         whole, folder, out = Path(top, "whole"), Path(top, "parts"), Path(top, "out")
         answers(1, out, partial(run, whole))
         processes = start(size, out, partial(run, folder, slow=0.1, save_every=1))
-        while not checkpoint.before(folder / f"{NAME}.pt").exists():  # two steps have been saved
+        while not checkpoints.before(folder / f"{NAME}.pt").exists():  # two steps have been saved
             time.sleep(0.01)
         os.kill(processes[victim], signal.SIGKILL)
         begin = time.monotonic()
@@ -212,12 +216,12 @@ def signalled() -> dict:
     with tempfile.TemporaryDirectory() as top:
         out = Path(top, "out")
         processes = start(2, out, partial(listening, Path(top, "run")))
-        while not checkpoint.lock_file(Path(top, "run", NAME)).exists():
+        while not checkpoints.lock_file(Path(top, "run", NAME)).exists():
             time.sleep(0.01)
         time.sleep(0.3)
         os.kill(processes[1], signal.SIGTERM)
         statuses = [wait(process) for process in processes]
-        done = checkpoint.describe(Path(top, "run", f"{NAME}.pt"))
+        done = checkpoints.describe(Path(top, "run", f"{NAME}.pt"))
         return dict(
             statuses=statuses,
             answers=[json.loads(Path(out, str(rank)).read_text()) for rank in range(2)],
@@ -232,7 +236,7 @@ def refused() -> dict:
         found = {}
         for what, options in dict(spoiled=dict(spoil=1), taken={}).items():
             out, folder = Path(top, what), Path(top, f"{what} run")
-            with checkpoint.Lock(folder / NAME) if what == "taken" else tempfile.TemporaryFile():
+            with checkpoints.Lock(folder / NAME) if what == "taken" else tempfile.TemporaryFile():
                 statuses = [wait(process) for process in start(2, out, partial(run, folder, **options))]
             found[what] = statuses, [json.loads(Path(out, str(rank)).read_text()) for rank in range(2)]
         return found
@@ -241,16 +245,16 @@ def refused() -> dict:
 def streamed(root) -> list:
     """Which files each of two processes opens in an epoch, and the history; then those of one process."""
     warm()
-    from moonshine.data import datasets
+    from moonshine.data import streaming
 
     def work():
-        data, opened, real = imagenet(root, 32, 0), [], datasets._open
+        data, opened, real = imagenet(root, 32, 0), [], streaming.open_image
 
         def note(path):
             opened.append("/".join(Path(path).parts[-3:]))
             return real(path)
 
-        datasets._open = note
+        streaming.open_image = note
         torch.manual_seed(0)
         history = train(
             wrn(10, 0.5, num_classes=2),
@@ -258,7 +262,7 @@ def streamed(root) -> list:
             cross_entropy(),
             Recipe(epochs=1, batch_size=4),
             NAME,
-            tempfile.mkdtemp(dir=root) if workers.rank() else Path(root, f"run{workers.size()}"),
+            tempfile.mkdtemp(dir=root) if distributed.rank() else Path(root, f"run{distributed.size()}"),
             quiet=True,
         )
         return dict(

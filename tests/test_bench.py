@@ -8,7 +8,7 @@ import torch
 
 from moonshine import benchmarking as bench
 from moonshine.cli.main import main
-from moonshine.data import datasets as data
+from moonshine.data import drawing as data
 
 
 @pytest.fixture(autouse=True)

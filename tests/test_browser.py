@@ -15,7 +15,7 @@ import pytest
 from browser_kit import LessonPage, Tally, find_chromium, jupyterlab_server, what_is_missing
 from conftest import ROOT
 
-from moonshine.cli.main import copy_course, lessons
+from moonshine.cli.course import copy_course, lessons
 
 COURSE = Path(os.environ.get("MOONSHINE_COURSE") or ROOT / "nbs" / "course")
 WIDTHS = 1280, 700

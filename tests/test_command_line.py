@@ -16,9 +16,11 @@ import torch
 from PIL import Image
 
 from moonshine.cli.main import main
-from moonshine.data import datasets as data
+from moonshine.data import registry as data
+from moonshine.data.drawing import shapes
 from moonshine.models.wide_resnet import wrn
-from moonshine.training.checkpoints import NETWORKS, load, save, sealed
+from moonshine.surgery.zoo import network_from_torchvision
+from moonshine.training.checkpoints import load, save, sealed
 
 SMALL = ["--wrn_depth", "10", "--wrn_width", "0.5", "--epochs", "1", "--batch_size", "32"]
 
@@ -27,8 +29,8 @@ SMALL = ["--wrn_depth", "10", "--wrn_width", "0.5", "--epochs", "1", "--batch_si
 def a_folder_of_its_own(tmp_path, monkeypatch):
     """Each test starts in an empty folder, with few drawn images."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("moonshine.blocks.families.USER", {})  # no test has given a --module before
-    few = data.shapes(train=64, test=32)
+    monkeypatch.setattr("moonshine.blocks.custom.USER", {})  # no test has given a --module before
+    few = shapes(train=64, test=32)
     monkeypatch.setitem(data.DATASETS, "shapes", lambda *arguments: few)
 
 
@@ -86,15 +88,16 @@ def test_teacher_then_student(capsys):
 def test_default_flags_are_the_released_ones():
     from inspect import signature
 
-    from moonshine.cli.main import train
+    from moonshine.cli.train import NameOptions, NetworkOptions, train_command
 
-    default = {name: parameter.default for name, parameter in signature(train).parameters.items()}
+    default = {name: parameter.default for name, parameter in signature(train_command).parameters.items()}
+    names, network = NameOptions(), NetworkOptions()
+    assert names.run_name("teacher", network) == "wrn_40_2_T"
+    assert names.run_name("student", network) == "wrn_40_2_student_KT"
     expected = dict(
         workers=2,
         resume=False,
         GPU=None,
-        teacher_name="wrn_40_2_T",
-        student_name="wrn_40_2_student_KT",
         depth=40,
         width=2,
         conv=None,
@@ -201,9 +204,9 @@ def test_a_convolution_of_your_own(refused, capsys):
     assert main([*own, "--epochs", "1"]) == 0 and main([*own, "--epochs", "2", "--resume"]) == 0
     assert "WRN-10-0.5 module(mine.py)/Basic" in capsys.readouterr().out
     os.remove("ran")
-    from moonshine.blocks import families as blocks
+    from moonshine.blocks import custom
 
-    blocks.USER.clear()
+    custom.USER.clear()
     refused(
         "is code of the file mine.py; give it with --module",
         "train",
@@ -276,6 +279,70 @@ def test_resume_is_the_uninterrupted_run():
     assert [json.loads(line)["epoch"] for line in open("checkpoints/parts.jsonl")] == [1, 2, 3]
 
 
+def test_a_run_is_named_after_its_network():
+    """A WRN-10-0.5 must not take the name of WRN-40-2, and its student finds it without -t."""
+    assert main(["train", "shapes", "teacher", *SMALL]) == 0
+    assert main(["train", "shapes", "student", "--conv", "G(N)", *SMALL]) == 0
+    assert {name for name in os.listdir("checkpoints") if name.endswith(".pt")} == {
+        "wrn_10_0.5_T.pt",
+        "wrn_10_0.5_student_KT.pt",
+    }
+    assert load("checkpoints/wrn_10_0.5_student_KT.pt")[1]["teacher_file"] == "checkpoints/wrn_10_0.5_T.pt"
+
+
+def test_a_student_without_t_is_taught_by_the_released_name():
+    teacher_file("checkpoints/wrn_40_2_T.pt", depth=16)
+    assert main(["train", "shapes", "student", "--conv", "G(N)", *SMALL]) == 0
+    assert load("checkpoints/wrn_10_0.5_student_KT.pt")[1]["teacher_file"] == "checkpoints/wrn_40_2_T.pt"
+
+
+# settings in a file
+
+
+def test_a_saved_config_trains_the_same(refused):
+    scratch = ["train", "shapes", "student", "--conv", "G(N)", "--alpha", "0", "--beta", "0", *SMALL]
+    assert main([*scratch, "-s", "flags"]) == 0
+    assert main([*scratch, "-s", "file", "--save_config", "run.toml"]) == 0
+    assert not os.path.exists("checkpoints/file.pt"), "it writes the file and stops"
+    assert main(["train", "--config", "run.toml"]) == 0
+    flags, file = (load(f"checkpoints/{name}.pt") for name in ("flags", "file"))
+    assert flags[1]["recipe"] == file[1]["recipe"] and flags[1]["method"] == file[1]["method"]
+    for name, value in flags[0].state_dict().items():
+        assert torch.equal(value, file[0].state_dict()[name]), name
+    assert main(["train", "--config", "run.toml", "-s", "seed", "--seed", "1"]) == 0
+    assert load("checkpoints/seed.pt")[1]["recipe"]["seed"] == 1, "a flag wins over the file"
+
+
+@pytest.mark.parametrize(
+    "message, text",
+    [
+        ("unknown key 'epoch'; did you mean epochs?", "epoch = 3"),
+        ("unknown key 'help'", "help = true"),
+        ("'--epochs'", 'epochs = "ten"'),
+        ("run.toml can't be read", "epochs = "),
+        ("unknown block 'G8X'", 'conv = "G8X"'),
+        ("is not a list of epochs", "epoch_step = [1.5]"),
+    ],
+)
+def test_a_bad_config_is_refused(refused, message, text):
+    open("run.toml", "w").write(text + "\n")
+    refused(message, "train", "shapes", "teacher", "--config", "run.toml")
+
+
+def test_an_absent_config_is_refused(refused):
+    refused("--config nowhere.toml: there is no such file", "train", "--config", "nowhere.toml")
+    refused("there is no folder", "train", "shapes", "teacher", "--save_config", "nowhere/run.toml")
+
+
+def test_lists_in_a_config():
+    open("run.toml", "w").write(
+        'dataset = "shapes"\nmode = "teacher"\nteacher_checkpoint = "T"\nwrn_depth = 10\nwrn_width = 0.5\n'
+        "epochs = 1\nepoch_step = [1, 2]\nbatch_size = 32\n"
+    )
+    assert main(["train", "--config", "run.toml"]) == 0
+    assert list(load("checkpoints/T.pt")[1]["recipe"]["epoch_step"]) == [1, 2]
+
+
 # bad input
 
 
@@ -307,7 +374,7 @@ def test_resume_is_the_uninterrupted_run():
         ("--beta is -1", ["--beta", "-1"]),
         ("--temperature is 0", ["--temperature", "0"]),
         ("unknown amp 'fp8'", ["--amp", "fp8"]),
-        ("use code or paper", ["--loss_convention", "cdoe"]),
+        ("unknown loss convention 'cdoe'; use code", ["--loss_convention", "cdoe"]),
         ("device 'cuda:7' isn't there", ["--GPU", "7"]),
         ("device 'toaster' isn't there", ["--device", "toaster"]),
         ("unknown --aux_loss 'SEE'; use AT or SE", ["--aux_loss", "SEE"]),
@@ -572,7 +639,7 @@ def test_bad_folders(refused):
     refused("class folder images/train/emu holds no images", *train)
     os.rmdir("images/train/emu")
     open("images/test/dog/1.png", "wb").write(b"no image")
-    refused("images/test/dog/1.png can't be read as a image", *train)
+    refused("images/test/dog/1.png can't be read as an image", *train)
 
 
 def test_absent_cifar_says_how_to_get_it(refused):
@@ -640,7 +707,7 @@ def test_importing_moonshine_does_not_import_torch():
 
 
 def test_core_modules_do_not_import_matplotlib_or_widgets():
-    names = "blocks.families models.wide_resnet costs.counting data.datasets losses.terms losses.attention training.checkpoints training.loop paper.tables models.resnet models.segmentation blocks.structured".split()
+    names = "blocks.families blocks.residual models.registry models.wide_resnet costs.counting data.registry losses.base losses.kd losses.attention training.checkpoints training.loop paper.tables models.resnet models.segmentation blocks.structured".split()
     code = "import sys\n" + "\n".join(f"import moonshine.{name}" for name in names)
     code += "\nassert not {'matplotlib', 'ipywidgets', 'IPython'} & set(sys.modules), {'matplotlib', 'ipywidgets', 'IPython'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
@@ -719,20 +786,20 @@ def test_a_dry_run_prints_the_plan_and_leaves_nothing(capsys):
 )
 def test_distill_refuses(refused, message, arguments):
     write_images()
-    save("checkpoints/resnet18.pt", NETWORKS["torchvision"]("resnet18", 2))
+    save("checkpoints/resnet18.pt", network_from_torchvision("resnet18", 2))
     refused(message, "distill", *arguments, *TINY)
 
 
 def test_distill_refuses_what_has_nothing_to_give(refused, capsys):
     write_images()
     refused(
-        "nothing of mobilenet_v3_large becomes cheaper by G(4) (1 × the first layer, 15 × depthwise already)",
+        "nothing of mobilenet_v3_large becomes cheaper by G(4) (1 × first layer, 15 × already depthwise)",
         "distill",
         "mobilenet_v3_large",
         *TINY,
     )
     assert main(["distill", "mobilenet_v3_large", "--dry_run", *TINY]) == 0
-    assert "depthwise already" in capsys.readouterr().out
+    assert "already depthwise" in capsys.readouterr().out
     refused(
         "has a map of one position at images of 48×48",
         "distill",
@@ -745,3 +812,18 @@ def test_distill_refuses_what_has_nothing_to_give(refused, capsys):
         "48",
     )
     refused("did you mean 'layer4.1.conv1'", "distill", "resnet18", "--keep", "layer4.1.conv11", *TINY)
+
+
+def test_distill_with_a_config(capsys):
+    write_images()
+    assert main(["distill", "resnet18", "--keep", "layer1,layer2", *TINY, "--save_config", "run.toml"]) == 0
+    assert "wrote run.toml; use it with: moonshine distill --config run.toml" in capsys.readouterr().out
+    assert main(["distill", "--config", "run.toml", "--dry_run"]) == 0
+    assert "layer4.1.conv2" in capsys.readouterr().out and not os.path.exists("checkpoints")
+
+
+def test_images_held_out_choose_the_best_epoch():
+    held = ["--val_fraction", "0.25", "--epochs", "2", "--epoch_step", "[]"]
+    assert main(["train", "shapes", "teacher", "-t", "T", *SMALL, *held]) == 0
+    info = load("checkpoints/T.pt")[1]
+    assert info["recipe"]["val_fraction"] == 0.25 and "val_error" in info["history"][0]

@@ -1,12 +1,15 @@
 """Generated from nbs/distillation/20_losses.ipynb by tools/export.py. Edit the notebook, not this file."""
-from moonshine.losses.terms import *
+from moonshine.losses.base import *
 
 
-import math
+import copy
 
 import torch
 from fastcore.test import test_close, test_eq, test_fail
+from torch import nn
 from torch.nn import functional as F
+
+from moonshine.losses.base import LOSSES
 
 
 def test_half_precision_is_widened():
@@ -18,97 +21,101 @@ def test_half_precision_is_widened():
         test_eq(at_least_float32(torch.zeros(2, dtype=dtype)).dtype, wider)
 
 
-def test_weights_of_the_soft_term():
-    test_eq(soft_weight(4.0, 0.9, 10, "paper"), 28.8)
-    test_close(soft_weight(4.0, 0.9, 10, "code"), 2.88)  # CIFAR-10: 10 times weaker
-    test_close(soft_weight(4.0, 0.9, 100, "code"), 0.288)  # CIFAR-100: 100 times
-    test_fail(lambda: soft_weight(4.0, 0.9, 10, "papre"), contains="use code")
-
-
-def test_kd_loss_by_plain_arithmetic():
-    def softmax(z):
-        return [math.exp(v) / sum(map(math.exp, z)) for v in z]
-
-
-    def by_hand(s, t, y, T, alpha, convention):
-        total = 0
-        for s, t, y in zip(s.tolist(), t.tolist(), y.tolist()):
-            p, q = softmax([v / T for v in t]), softmax([v / T for v in s])
-            soft = -sum(a * math.log(b) for a, b in zip(p, q))
-            if convention == "code":
-                soft = (soft + sum(a * math.log(a) for a in p)) / len(p)
-            total += (1 - alpha) * -math.log(softmax(s)[y]) + 2 * T**2 * alpha * soft
-        return total
-
-
+def test_cross_entropy_is_pytorchs():
     torch.manual_seed(0)
-    s, t, y = 3 * torch.randn(6, 10), 3 * torch.randn(6, 10), torch.randint(0, 10, (6,))
-    for convention in ("code", "paper"):
-        for T, alpha in ((4.0, 0.9), (1.0, 0.5), (8.0, 1.0)):
-            expected = by_hand(s, t, y, T, alpha, convention) / 6
-            test_close(kd_loss(s, t, y, T, alpha, convention).item(), expected, eps=1e-4)
+    logits, labels = torch.randn(4, 10), torch.randint(0, 10, (4,))
+    total, values = cross_entropy(0.5)(Output(logits), None, labels)
+    test_close(total, 0.5 * F.cross_entropy(logits, labels))
+    test_eq(list(values), ["ce"])
+    test_eq(cross_entropy(0.5).describe(), "  ce: 0.5 × cross-entropy with the labels")
+    assert not cross_entropy().needs("teacher")
 
 
-def test_kd_loss_is_the_released_line():
-    torch.manual_seed(0)
-    s, t, y = torch.randn(6, 100), torch.randn(6, 100), torch.randint(0, 100, (6,))
-    T, alpha = 4.0, 0.9
-    kl = F.kl_div(F.log_softmax(s / T, 1), F.softmax(t / T, 1), reduction="none").mean()  # over batch and classes
-    expected = kl * 2 * T * T * alpha + F.cross_entropy(s, y) * (1 - alpha)
-    test_close(kd_loss(s, t, y, T, alpha, "code"), expected, eps=1e-5)
+def test_terms_that_would_fail_later_are_refused():
+    test_fail(lambda: cross_entropy() + cross_entropy(), contains="two terms of the loss are named 'ce'")
 
 
-def test_gradient_is_zero_at_the_teacher():
-    t = torch.randn(4, 10)
-    for convention in ("code", "paper"):
-        s = t.clone().requires_grad_()
-        loss = kd_loss(s, t, torch.zeros(4, dtype=torch.long), alpha=1.0, convention=convention)
-        loss.backward()
-        test_close(s.grad, torch.zeros(4, 10), eps=1e-5)
-        print(f"{convention}: loss at the teacher {loss:.4f}")
+    def zero(student, teacher, labels):
+        return student.logits.sum() * 0
 
 
-def test_temperature_squared_keeps_the_gradient():
-    def gradient_size(T):
-        s = torch.tensor([[0.1, -0.2, 0.0]], requires_grad=True)
-        kd_loss(s, torch.tensor([[0.3, 0.1, -0.4]]), torch.tensor([0]), T, 1.0, "paper").backward()
-        return s.grad.norm().item()
+    for name, message in {
+        "a b": "invalid term name",
+        "values": "invalid term name",
+        "epoch": "reserved",
+        "test_error": "reserved",
+    }.items():
+        test_fail(lambda: Loss((Term(name, 1.0, zero, "nothing"),)), contains=message)
+    test_fail(lambda: Loss((Term("x", 1.0, zero, "nothing", ("techer",)),)), contains="did you mean teacher?")
 
 
-    test_close(gradient_size(8.0) / gradient_size(4.0), 1, eps=0.02)
-    print([round(gradient_size(T), 4) for T in (1.0, 4.0, 16.0)])
+def test_a_loss_may_own_parameters():
+    class Biased(nn.Module):
+        def __init__(self, classes):
+            super().__init__()
+            self.bias = nn.Parameter(torch.zeros(classes))
+
+        def forward(self, student, teacher, labels):
+            return F.cross_entropy(student.logits + self.bias, labels)
 
 
-def test_gradient_by_formula():
-    torch.manual_seed(0)
-    s, t, T = torch.randn(3, 5, requires_grad=True), torch.randn(3, 5), 4.0
-    for convention in ("code", "paper"):
-        s.grad = None
-        soft_term(s, t, T, convention).backward()
-        test_close(s.grad, (torch.softmax(s / T, 1) - torch.softmax(t / T, 1)).detach() / T / 3, eps=1e-6)
-
-
-def test_kd_loss_passes_the_gradient_check():
-    torch.manual_seed(0)
-    s = torch.randn(3, 5, dtype=torch.float64, requires_grad=True)
-    t, y = torch.randn(3, 5, dtype=torch.float64), torch.tensor([0, 3, 4])
-    for convention in ("code", "paper"):
-        assert torch.autograd.gradcheck(lambda s: kd_loss(s, t, y, convention=convention), s)
-
-
-def test_terms_add_up_to_kd_loss():
-    torch.manual_seed(0)
-    s, t, y = torch.randn(6, 10), torch.randn(6, 10), torch.randint(0, 10, (6,))
-    for convention in ("code", "paper"):
-        loss = distillation(10, convention=convention)
-        total, values = loss(Output(s, []), Output(t, []), y)
-        test_close(total, kd_loss(s, t, y, convention=convention), eps=1e-5)
-        test_eq(list(values), ["ce", "kd"])
-        print(convention, loss.describe(), sep="\n")
-
-
-def test_teacher_and_student_must_agree_on_the_classes():
-    test_fail(
-        lambda: kd_loss(torch.zeros(2, 10), torch.zeros(2, 100), torch.zeros(2, dtype=torch.long)),
-        contains="teacher gives 100 classes and the student 10",
+    biased = Term("biased", 2.0, Biased(10), "cross-entropy with a trained bias", weight_decay=0.0)
+    loss = cross_entropy() + Loss((biased,))
+    test_eq([name for name, _ in loss.named_parameters()], ["parts.biased.bias"])
+    test_eq([len(group["params"]) for group in loss.parameter_groups(5e-4)], [1])
+    test_eq(loss.parameter_groups(5e-4)[0]["weight_decay"], 0.0)
+    print(loss.describe())
+    assert loss.describe().endswith(
+        "2 × cross-entropy with a trained bias; trains 10 parameters with weight decay 0"
     )
+    total, _ = loss(Output(torch.randn(4, 10)), None, torch.tensor([1, 2, 3, 4]))
+    total.backward()
+    assert biased.value.bias.grad.abs().sum() > 0, "the optimizer has something to do"
+
+
+def test_a_copied_loss_computes_with_its_own_parameters():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(()))
+
+        def forward(self, student, teacher, labels):
+            return (self.scale * student.logits).sum()
+
+
+    loss = Loss((Term("scaled", 1.0, Scaled(), "scaled sum of the logits"),))
+    other = copy.deepcopy(loss)
+    other.load_state_dict({"parts.scaled.scale": torch.tensor(3.0)})
+    x = Output(torch.ones(1, 2))
+    test_eq([one(x, None, None)[0].item() for one in (loss, other, other.double())], [2.0, 6.0, 6.0])
+
+
+def test_losses_are_chosen_by_name():
+    test_eq(build_loss("ce", Dimensions(10), weight=0.1).describe(), "  ce: 0.1 × cross-entropy with the labels")
+    test_fail(lambda: build_loss("cee", Dimensions(10)), contains="did you mean ce?")
+    test_fail(lambda: build_loss("ce", Dimensions(10), wieght=1), contains="did you mean weight?")
+
+
+def test_unusable_losses_are_not_registered():
+    def described(dimensions, weight=1.0):
+        "A loss"
+
+
+    def without_default(dimensions, weight):
+        "A loss"
+
+
+    def another_order(weight=1.0):
+        "A loss"
+
+
+    before = dict(LOSSES)
+    for name, factory, message in [
+        ("ce", described, "there is one already"),
+        ("my loss", described, "lower-case letters"),
+        ("mine", lambda dimensions: None, "docstring"),
+        ("mine", without_default, "weight must have a default"),
+        ("mine", another_order, "`dimensions`"),
+    ]:
+        test_fail(lambda: register_loss(name)(factory), contains=message)
+    test_eq(LOSSES, before)

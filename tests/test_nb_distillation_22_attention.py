@@ -8,7 +8,8 @@ import torch
 from fastcore.test import test_close, test_eq, test_fail
 from torch import nn
 
-from moonshine.losses.terms import Output, kd_loss
+from moonshine.losses.base import LOSSES, Loss, Output, Term, build_loss, cross_entropy
+from moonshine.losses.kd import kd_loss
 from moonshine.models.wide_resnet import wrn
 
 
@@ -32,7 +33,12 @@ def test_attention_map_by_hand():
 
 def test_only_the_place_matters():
     A = torch.randn(2, 8, 5, 5)
-    same = lambda B: torch.allclose(attention_map(A), attention_map(B), atol=1e-6)
+
+
+    def same(B):
+        return torch.allclose(attention_map(A), attention_map(B), atol=1e-6)
+
+
     assert same(10 * A) and same(A.flip(1)) and same(-A)
     assert not same(A.roll(1, dims=3))
     test_close(attention_map(A).norm(dim=1), torch.ones(2), eps=1e-6)
@@ -54,6 +60,14 @@ def test_activations_in_inference_mode():
         logits, found = activations(net, x)
     test_close(logits, net(x), eps=1e-6)
     test_eq(len(found), 3)
+
+
+def test_modes_are_restored():
+    net = wrn(10, 1).train()
+    net.block1.eval()
+    with evaluating(net):
+        assert not any(module.training for module in net.modules())
+    assert net.training and net.block2.training and not net.block1.training
 
 
 def test_activations_of_torchvision_networks():
@@ -79,11 +93,18 @@ def test_taps_work_when_compiled():
     with torch.no_grad():
         plain = activations(net, x)
         compiled_net = activations(torch.compile(net, backend="eager"), x)
+        everything = dict(named=["block2"], pooled="fc")
+        more = [
+            tap(x) for tap in (Taps(net, **everything), torch.compile(Taps(net, **everything), backend="eager"))
+        ]
         compiled_taps = torch.compile(Taps(net), backend="eager")(x)
     for other in (compiled_net, compiled_taps):
         test_close(other[0], plain[0], eps=1e-5)
         for a, b in zip(other[1], plain[1]):
             test_close(a, b, eps=1e-5)
+    test_close(more[1].pooled, more[0].pooled, eps=1e-5)
+    test_close(more[1].named["block2"], more[0].named["block2"], eps=1e-5)
+    test_close(net.fc(more[0].pooled), plain[0], eps=1e-5)
 
 
 def test_at_loss_by_plain_arithmetic():
@@ -149,6 +170,37 @@ def test_parts_are_compared_where_both_end():
     )
 
 
+def test_taps_collect_what_the_loss_needs():
+    def total(student, teacher, labels):
+        maps = student.named["block1.0"], teacher.named["block2.0"]
+        return student.pooled.sum() + teacher.pooled.sum() + sum(a.sum() for a in maps)
+
+
+    pairs = (("block1.0", "block2.0"),)
+    term = Term("all", 1.0, total, "everything", ("teacher", "pooled"), pairs)
+    loss = attention_transfer(3) + Loss((term,))
+    nets, x = [wrn(10, 1), wrn(10, 2)], torch.randn(2, 3, 16, 16)
+    taps = taps_for(loss, *nets)
+    s, t = (tapped(x) for tapped in taps)
+    test_eq([tuple(a.shape) for a in s.activations], [(2, 16, 16, 16), (2, 32, 8, 8), (2, 64, 4, 4)])
+    test_eq(
+        [tuple(a.shape) for a in (s.named["block1.0"], t.named["block2.0"])], [(2, 16, 16, 16), (2, 64, 8, 8)]
+    )
+    test_close(t.logits, nets[1].fc(t.pooled), eps=1e-6)
+    test_eq(list(loss(s, t, None)[1]), ["at", "all"])
+    for tapped in taps:
+        tapped.remove()
+    hooks = [m for net in nets for m in net.modules() if m._forward_hooks or m._forward_pre_hooks]
+    test_eq(hooks, [])
+
+
+def test_taps_for_labels_alone_collect_nothing():
+    taps, none = taps_for(cross_entropy(), wrn(10, 1))
+    test_eq((none, taps.handles), (None, []))
+    test_fail(lambda: taps_for(attention_transfer(3), wrn(10, 1)), contains="needs a teacher (for at)")
+    test_fail(lambda: classifier_of(nn.Conv2d(3, 8, 3)), contains="has no linear layer")
+
+
 def test_squared_error_by_hand():
     s, t = torch.randn(2, 3, 4, 4, dtype=torch.float64), torch.randn(2, 3, 4, 4, dtype=torch.float64)
     total, values = squared_error(2, beta=10.0)(Output(None, [s, s]), Output(None, [t, s]), None)
@@ -199,11 +251,30 @@ def test_networks_that_do_not_fit_are_refused():
         contains="block3.0 has a map of one position at",
     )
     odd.attention_layers[0] = "fc"
-    test_fail(lambda: check_fit(odd, teacher, x), contains="layer fc gives (2, 10), not (B, C, H, W)")
+    test_fail(lambda: check_fit(odd, teacher, x), contains="layer fc returns (2, 10), not (B, C, H, W)")
     test_eq(
         attention_weights([(32, 32), (16, 16), (8, 8)], 1000),
         "  at, as weights of the squared distance: 0.977 at 32×32, 3.91 at 16×16, 15.6 at 8×8",
     )
+
+
+def test_dimensions_are_measured():
+    student, teacher = wrn(10, 0.5), wrn(10, 1).eval()
+    found = dimensions_of(student, teacher, torch.randn(2, 3, 16, 16))
+    test_eq((found.classes, found.layers, found.pooled), (10, 3, (32, 64)))
+    test_eq(found.student, ((8, 16, 16), (16, 8, 8), (32, 4, 4)))
+    test_eq(found.teacher[2], (64, 4, 4))
+    test_eq(found.names[0], ("block1.0", "block1.0"))
+    assert student.training and not teacher.training, "the modes stay as they were"
+
+
+def test_every_registered_loss_can_be_used():
+    torch.manual_seed(0)
+    x, labels = torch.randn(4, 3, 16, 16), torch.tensor([0, 1, 2, 3])
+    for name in LOSSES:
+        loss = try_loss(name, wrn(10, 1, "G(4)"), wrn(10, 1), x, labels)
+        test_eq(len(loss.describe().splitlines()), len(loss.terms))
+        print(f"{name}: {LOSSES[name].__doc__}", loss.describe(), sep="\n")
 
 
 def test_energy_inside_has_the_right_ends():

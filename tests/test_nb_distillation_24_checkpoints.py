@@ -18,6 +18,7 @@ from fastcore.test import test_close, test_eq, test_fail
 from torch import nn
 
 from moonshine.errors import InputError
+from moonshine.models.registry import networks
 from moonshine.models.wide_resnet import wrn
 
 
@@ -185,7 +186,8 @@ def test_a_state_that_is_not_finite_is_never_saved():
         good = path.read_bytes()
         test_fail(
             spoiled(optimizer=dict(state={0: dict(momentum_buffer=torch.tensor([float("inf")]))})),
-            contains=f"0.momentum_buffer of the momentum is not finite, so {path} is not written; the last good state is in {path}: resume",
+            contains=f"0.momentum_buffer of the momentum is not finite, so {path} is not written; "
+            f"the last good state is in {path}: resume",
         )
         test_fail(
             spoiled(started=dict(sums=dict(ce=torch.tensor(float("nan"))))), contains="sums.ce of the started"
@@ -205,9 +207,9 @@ def test_every_network_saves_and_loads():
         "erfnet": dict(block="G(N)"),
         "torchvision": dict(architecture="resnet18", block="G(4)", keep=["layer1"]),
     }
-    test_eq(arguments.keys(), NETWORKS.keys())
+    test_eq(set(arguments), set(networks()))
     for name, wanted in arguments.items():
-        model = NETWORKS[name](**wanted, num_classes=7)
+        model = networks()[name].build(**wanted, num_classes=7)
         model(torch.randn(4, 3, 64, 64))  # batch norms that have seen a batch
         with tempfile.TemporaryDirectory() as folder:
             save(Path(folder, "net.pt"), model.eval())
@@ -341,7 +343,7 @@ def test_a_changed_byte_is_refused():
                 assert torch.equal(read(path)["net"]["weight"], model.weight)
             else:
                 test_fail(lambda: read(path), contains="differs); it may be damaged")
-        test_fail(lambda: read(path), contains=f"to go on from there: mv {before(path)} {path}")
+        test_fail(lambda: read(path), contains=f"to continue from there: mv {before(path)} {path}")
         path.unlink()
         test_fail(lambda: read(path), contains="the one before it is whole")
         test_eq(read(before(path))["epoch"], 1)

@@ -26,6 +26,12 @@ def test_each_process_has_a_gpu_of_its_own():
         test_eq(own_device("cpu"), torch.device("cpu"))
 
 
+def test_devices_by_name():
+    test_eq(pick_device("cpu").type, "cpu")
+    test_fail(lambda: pick_device("cuda:99"), contains="device 'cuda:99' isn't there")
+    test_fail(lambda: pick_device("toaster"), contains="use auto or cpu")
+
+
 def test_shares_add_up():
     for K in (1, 2, 3, 5):
         sums = []
@@ -36,18 +42,18 @@ def test_shares_add_up():
         test_eq([sum(column) for column in zip(*sums)], list(range(9)))
 
 
-def test_alone_everything_is_ones_own():
+def test_alone_nothing_changes():
     test_eq((size(), rank(), started_together()), (1, 0, False))
     test_eq((counted(7), list(range(7))[share()]), (7, list(range(7))))
     values, loss, network = dict(ce=torch.tensor(0.1)), torch.tensor(0.3), nn.Linear(2, 2)
-    assert means(values, 7) is values and weighed(loss, 7) is loss and total(values) is values
+    assert means(values, 7) is values and weighted(loss, 7) is loss and total(values) is values
     assert wrap_ddp(network) is network
 
 
 def test_two_processes_compute_as_one():
     program = """
 import json, signal, time, torch
-from moonshine.training import distributed as workers
+from moonshine.training import distributed
 from moonshine.errors import InputError
 
 def fail(): raise InputError("the name is taken")
@@ -55,22 +61,27 @@ def fail(): raise InputError("the name is taken")
 class Weight(torch.nn.Module):
     def __init__(self):
         super().__init__()
-        self.w = torch.nn.Parameter(torch.tensor(2.0 + workers.rank()))      # rank 0's counts
+        self.w = torch.nn.Parameter(torch.tensor(2.0 + distributed.rank()))      # rank 0's counts
     def forward(self, x): return self.w * x
 
-with workers.joined():
-    network, mean_loss = workers.wrap_ddp(Weight()), torch.tensor([1.0, 6.0][workers.rank()])
+with distributed.joined():
+    network, mean_loss = distributed.wrap_ddp(Weight()), torch.tensor([1.0, 6.0][distributed.rank()])
     loss = network(mean_loss)
-    found = dict(ce=workers.means(dict(ce=loss), 5)["ce"].item())
-    workers.weighed(loss, 5).backward()
-    found |= dict(gradient=network.module.w.grad.item(), counted=workers.counted(5))
-    found["signal"] = workers.agreed(signal.SIGTERM if workers.rank() else None)
-    found["none"] = workers.agreed(None)
-    found["told"] = workers.from_first(lambda: f"said by {workers.rank()}")
-    try: workers.from_first(fail)
+    found = dict(ce=distributed.means(dict(ce=loss), 5)["ce"].item())
+    distributed.weighted(loss, 5).backward()
+    found |= dict(gradient=network.module.w.grad.item(), counted=distributed.counted(5))
+    own = Weight()  # the parameter of a loss, outside of the network
+    distributed.same_start(own)
+    distributed.weighted(own(mean_loss), 5).backward()
+    distributed.average_gradients(own)
+    found |= dict(own=own.w.item(), own_gradient=own.w.grad.item())
+    found["signal"] = distributed.agreed(signal.SIGTERM if distributed.rank() else None)
+    found["none"] = distributed.agreed(None)
+    found["sent"] = distributed.from_first(lambda: f"said by {distributed.rank()}")
+    try: distributed.from_first(fail)
     except InputError as error: found["refused"] = str(error)
     start = time.perf_counter()
-    for _ in range(200): workers.agreed(None)
+    for _ in range(200): distributed.agreed(None)
     found["microseconds"] = (time.perf_counter() - start) / 200 * 1e6
     print(json.dumps(found))
 """
@@ -87,6 +98,7 @@ with workers.joined():
     for answer in answers:
         test_eq((answer["ce"], answer["signal"], answer["none"]), (2 * (3 * 1 + 2 * 6) / 5, 15, None))
         test_close(answer["gradient"], (3 * 1 + 2 * 6) / 5, eps=1e-6)
-        test_eq((answer["told"], answer["refused"]), ("said by 0", "the name is taken"))
+        test_close([answer["own"], answer["own_gradient"]], [2.0, (3 * 1 + 2 * 6) / 5], eps=1e-6)
+        test_eq((answer["sent"], answer["refused"]), ("said by 0", "the name is taken"))
     test_eq([answer["counted"] for answer in answers], [3, 2])
     print(f"asking each other after a step took {answers[0]['microseconds']:.0f} microseconds on this machine")

@@ -7,7 +7,6 @@ from statistics import mean, stdev
 import torch
 from fastcore.test import test_close, test_eq, test_fail
 
-from moonshine.blocks.families import parse_block
 from moonshine.costs.counting import text_table
 from moonshine.losses.attention import activations, at_loss, energy_inside
 

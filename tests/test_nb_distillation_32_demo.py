@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from fastcore.test import test_close, test_eq, test_fail
+from fastcore.test import test_eq
 
-from moonshine.data.datasets import shapes
+from moonshine.data.drawing import shapes
 from moonshine.losses.attention import activations
 from moonshine.models.wide_resnet import wrn
-from moonshine.training.loop import Recipe
+from moonshine.training.recipe import Recipe
 
 
 def test_a_network_looks_like_itself():

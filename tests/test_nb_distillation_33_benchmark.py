@@ -3,17 +3,19 @@ from moonshine.benchmarking import *
 
 
 import json
-import tempfile
 
 import torch
 from fastcore.test import test_close, test_eq, test_fail
 from torch.nn import functional as F
 
-from moonshine.data.datasets import shapes
+from moonshine.data.drawing import shapes
 from moonshine.losses.attention import Taps, attention_map, student_loss
-from moonshine.losses.terms import Output
+from moonshine.losses.base import Output
 from moonshine.models.wide_resnet import wrn
-from moonshine.training import loop as trainer
+from moonshine.training.loop import train_epoch
+from moonshine.training.progress import Progress
+from moonshine.training.recipe import Recipe
+from moonshine.training.state import State, optimizer_for
 
 
 def test_both_loops_have_the_same_loss():
@@ -29,19 +31,17 @@ def test_both_loops_have_the_same_loss():
 
 def test_both_loops_take_the_same_steps():
     data = shapes(train=64, test=8)
-    loss, recipe = student_loss(10, 3, 0.0, 10.0), trainer.Recipe(batch_size=32, learning_rate=0.01)
+    loss, recipe = student_loss(10, 3, 0.0, 10.0), Recipe(batch_size=32, learning_rate=0.01)
     states = []
     for loop in ("textbook", "ours"):
         torch.manual_seed(0)
         model, teacher = wrn(10, 0.5, "G(N)"), Taps(wrn(10, 0.5).eval().requires_grad_(False))
-        student, optimizer = Taps(model), trainer.optimizer_for(model, recipe)
+        student, optimizer = Taps(model), optimizer_for(model, recipe)
         batches = list(data.train_batches(32, 0, 0))
         if loop == "textbook":
             textbook_epoch(student, teacher, batches, optimizer, "cpu", 0.0, 10.0)
         else:
-            trainer.train_epoch(
-                student, teacher, data, loss, recipe, trainer.State(optimizer), trainer.Progress(range(1), True)
-            )
+            train_epoch(student, teacher, data, loss, recipe, State(optimizer), Progress(range(1), True))
         states.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
     test_close(*states, eps=1e-5)
 

@@ -2,16 +2,16 @@
 from moonshine.panels.base import *
 
 
+import base64
 import os
-import re
 from unittest.mock import patch
 
-from fastcore.test import test_close, test_eq, test_fail
+from fastcore.test import test_eq, test_fail
 
 os.environ["MOONSHINE_RAISE"] = "1"  # a callback that fails fails the test
 
 
-def test_a_callback_that_fails_is_seen():
+def test_a_failing_callback_reports_its_error():
     seen = []
     divide = safe_callback(lambda x: 1 / x, seen.append)
     test_eq((divide(2), seen), (0.5, []))
@@ -22,7 +22,21 @@ def test_a_callback_that_fails_is_seen():
     test_eq(len(seen), 2)
 
 
-def test_a_panel_keeps_image_and_text_in_step():
+def test_an_image_has_a_text_alternative():
+    image = png(canvas(1))
+    assert image.startswith(b"\x89PNG")
+    element = image_html(image, "1 < 2", 3)
+    assert 'alt="1 &lt; 2"' in element and 'data-n="3"' in element and base64.b64encode(image).decode() in element
+
+
+def test_every_control_has_a_value():
+    test_eq(slider("N", [("sixteen", 16), ("thirty-two", 32)], 32).value, 32)
+    test_eq(buttons("block", ["S", "G"], "G").value, "G")
+    test_eq(menu("case", ["a", "b"], "a").value, "a")
+    test_eq(checkbox("noise", True).value, True)
+
+
+def test_a_panel_keeps_image_and_text_in_sync():
     def draw(product):
         figure = canvas(1)
         figure.add_axes((0.1, 0.3, 0.8, 0.6)).barh([0], [product])
@@ -80,9 +94,9 @@ def test_a_panel_that_fails_says_so():
     with patch.dict(os.environ, MOONSHINE_RAISE="0"):
         controls["x"].value = 0
         assert "ZeroDivisionError" in panel.text and "ZeroDivisionError" in panel.status.value
-        test_eq(panel.renders, 1)  # the image stays
+        test_eq(panel.renders, 1)  # the image is unchanged
         controls["x"].value = 2
-        test_eq(panel.text, "1/x is 0.5")  # and the panel lives on
+        test_eq(panel.text, "1/x is 0.5")  # and the panel keeps working
         panel.buttons["fail"].click()
         assert "ZeroDivisionError" in panel.text
 
@@ -91,5 +105,5 @@ def test_a_panel_that_fails_says_so():
         controls["x"].value = 0
 
 
-    test_fail(move, contains="division by zero")  # an exception comes out of `.value = ...`
+    test_fail(move, contains="division by zero")  # setting `.value` raises the exception
     test_fail(lambda: panel.press("fail"), contains="division by zero")

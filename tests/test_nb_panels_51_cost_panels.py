@@ -7,12 +7,15 @@ import re
 from itertools import product
 
 import torch
-from fastcore.test import test_close, test_eq, test_fail
+from fastcore.test import test_eq, test_fail
 from torch.nn import functional as F
 
-from moonshine.blocks.families import chain, convolution_parameters, layers, parse_block, residual
-from moonshine.costs.counting import mult_adds, paper_table
+from moonshine.blocks.families import block_layers, convolution_parameters, parse_block
+from moonshine.blocks.layers import chain
+from moonshine.blocks.residual import residual_block
+from moonshine.costs.counting import mult_adds
 from moonshine.panels.base import redraw_times
+from moonshine.paper.cost_tables import paper_table
 from moonshine.paper.tables import evaluate
 
 os.environ["MOONSHINE_RAISE"] = "1"  # a callback that fails fails the test
@@ -38,7 +41,7 @@ def test_block_design_against_built_blocks():
         ("BG", 2, "N", 32, 8),
     ):
         data = block_design(kind, b, g, N, size)
-        test_eq(data["mult_adds"], mult_adds(residual(parse_block(data["block"]), N, N), (N, size, size)))
+        test_eq(data["mult_adds"], mult_adds(residual_block(parse_block(data["block"]), N, N), (N, size, size)))
     test_eq(block_design("BG", 2, "N/8")["block"], "BG(2,M/8)")  # groups of 8 of the M channels inside
     assert "can't split" in block_design("G", 2, "32", 48)["problem"]
     assert "can't contract" in block_design("B", 4, "1", 30)["problem"]
@@ -58,13 +61,13 @@ def test_block_panel_makes_its_point():
     panel.press("one that can't be built")
     test_eq(panel.renders, n + 1)  # three controls, one redraw
     assert "can't be built" in panel.text and "32 do not divide them" in panel.text
-    alt = lambda value: re.search('alt="([^"]*)"', value)[1]
-    assert alt(before) and alt(panel.image.value) and alt(before) != alt(panel.image.value)
+    alts = [re.search('alt="([^"]*)"', value)[1] for value in (before, panel.image.value)]
+    assert all(alts) and alts[0] != alts[1]
 
 
 def test_wiring_is_the_jacobian():
     def jacobian(module, channels):
-        "(out, in): how far each output, summed over positions, follows each input, in absolute value"
+        "Return (out, in): the absolute derivatives of each output by each input, summed over positions."
         x = torch.randn(1, channels, 5, 5, dtype=torch.float64)
         J = torch.autograd.functional.jacobian(module.double().eval(), x)[0, :, :, :, 0]  # (out, 5, 5, in, 5, 5)
         return J.abs().sum((1, 2, 4, 5))
@@ -73,7 +76,7 @@ def test_wiring_is_the_jacobian():
     torch.manual_seed(0)
     for groups in (1, 2, 4, 8, 16):
         diagonal = torch.block_diag(*[torch.ones(16 // groups, 16 // groups)] * groups).bool()
-        module = chain(layers(f"G({groups})", 16, 16))  # grouped, BN, ReLU, 1×1
+        module = chain(block_layers(f"G({groups})", 16, 16))  # grouped, BN, ReLU, 1×1
         assert torch.equal(wiring(groups)["influence"] > 0, diagonal)
         assert torch.equal(jacobian(module[0], 16) > 0, diagonal)
         assert (wiring(groups, True)["influence"] > 0).all() and (jacobian(module, 16) > 0).all()
@@ -84,21 +87,21 @@ def test_wiring_is_the_jacobian():
 
 def test_wiring_panel_makes_its_point():
     panel = wiring_panel()
-    assert "4 of 16 outputs move, those of its own group, 4 to 7" in panel.text
+    assert "4 of 16 outputs change, those of its own group, 4 to 7" in panel.text
     panel.controls["channel"].value = 12
     assert "12 to 15" in panel.text
     first = panel.png
     panel.press("the block G(4)")
-    assert "16 of 16 outputs move, all of them" in panel.text and panel.png != first
+    assert "16 of 16 outputs change, all of them" in panel.text and panel.png != first
     n = panel.renders
     panel.press("depthwise alone")
     test_eq((panel.data["moved"], panel.renders), ([12], n + 1))
-    assert "number 12 alone" in panel.text
+    assert "only number 12" in panel.text
 
 
 def test_pareto_choice_finds_what_a_reader_can_see_in_table2():
     counts = {
-        (each["method"], each["other"], dataset): (each["fewer"], each["equal"], each["more"])
+        (each["method"], each["other"], dataset): (each["lower"], each["equal"], each["higher"])
         for dataset in ("cifar10", "cifar100")
         for each in pareto_choice(dataset)["contests"]
     }
@@ -143,15 +146,15 @@ def test_the_best_within_a_budget_is_the_best():
 def test_pareto_panel_makes_its_point():
     panel = pareto_panel()
     test_eq(panel.data, pareto_choice("cifar10", "at", 400_000, "all"))
-    assert "G(N/4) has the fewest errors, 5.31 %, with 373,626 parameters, 17 % of the teacher's" in panel.text
+    assert "G(N/4) has the lowest error, 5.31 %, with 373,626 parameters, 17 % of the teacher's" in panel.text
     assert "Depthwise is not best: G(N) has 6.57 %, 1.26 points more than G(N/4)" in panel.text
-    assert "fewer errors than scratch in 13, as many in 2, more in 10" in panel.text
+    assert "lower than that of scratch for 13, equal for 2, higher for 10" in panel.text
     assert "AT against scratch: 25, 0, 0" in panel.text
     first, n = panel.png, panel.renders
     panel.press("KD on CIFAR-100")
     test_eq(panel.renders, n + 1)  # three controls, one redraw
-    assert "in 15, as many in 0, more in 10" in panel.text and panel.png != first
+    assert "for 15, equal for 0, higher for 10" in panel.text and panel.png != first
     panel.choose(blocks="B", budget=100_000)
     assert panel.data["best"] is None and "none fits" in panel.text
     panel.choose(blocks="G", budget=2_300_000)
-    assert "family G" in panel.text and "G(2) has the fewest errors" in panel.text
+    assert "family G" in panel.text and "G(2) has the lowest error" in panel.text

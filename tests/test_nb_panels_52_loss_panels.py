@@ -6,14 +6,13 @@ import math
 import os
 import threading
 import time
-from unittest.mock import patch
 
 import torch
 from fastcore.test import test_close, test_eq, test_fail
 from torch.nn import functional as F
 
 from moonshine.losses.attention import activations, at_loss
-from moonshine.losses.terms import kd_loss, soft_term, soft_weight
+from moonshine.losses.kd import kd_loss, soft_term, soft_weight
 from moonshine.pretrained import network_input, trained_history, trained_network
 
 os.environ["MOONSHINE_RAISE"] = "1"  # a callback that fails fails the test
@@ -23,11 +22,11 @@ def test_the_laboratory_is_kd_loss():
     for case, (s, t) in KD_CASES.items():
         s, t = (torch.tensor([z], dtype=torch.float64) for z in (s, t))
         s.requires_grad_()
-        for T, alpha, convention in ((1.0, 0.5, "code"), (4.0, 0.9, "paper"), (8.0, 1.0, "code")):
+        for T, alpha, convention in ((1.0, 0.5, "code"), (4.0, 0.9, "paper"), (8.0, 1.0, "standard")):
             data = kd_laboratory(case, T, alpha, convention)
             loss = kd_loss(s, t, torch.tensor([3]), T, alpha, convention)
             test_close(data["total"], loss.item(), 1e-12)
-            test_close(data["pulls"]["total"], torch.autograd.grad(loss, s)[0][0], 1e-12)
+            test_close(data["gradients"]["total"], torch.autograd.grad(loss, s)[0][0], 1e-12)
             test_close(data["teacher"].sum(), 1, 1e-12)
     test_fail(lambda: kd_laboratory("student=teacher"), contains="did you mean student = teacher")
 
@@ -39,8 +38,8 @@ def test_without_alpha_it_is_cross_entropy():
         for T, convention in ((1.0, "code"), (16.0, "paper")):
             data = kd_laboratory(case, T, 0.0, convention)
             test_close(data["total"], -math.log(e[3] / sum(e)), 1e-12)
-            test_close(data["pulls"]["total"].tolist(), [v / sum(e) - o for v, o in zip(e, onehot)], 1e-12)
-            test_eq(data["pulls"]["soft"].abs().max().item(), 0)
+            test_close(data["gradients"]["total"].tolist(), [v / sum(e) - o for v, o in zip(e, onehot)], 1e-12)
+            test_eq(data["gradients"]["soft"].abs().max().item(), 0)
 
 
 def test_the_soft_term_stops_at_the_entropy():
@@ -50,7 +49,7 @@ def test_the_soft_term_stops_at_the_entropy():
         test_close([paper["floor"], paper["terms"]["soft"]], [entropy, entropy], 1e-12)
         test_close([code["floor"], code["terms"]["soft"]], [0, 0], 1e-12)
         for data in (paper, code):
-            test_close(data["pulls"]["total"], torch.zeros(10), 1e-12)  # and yet no pull
+            test_close(data["gradients"]["total"], torch.zeros(10), 1e-12)  # and yet no gradient
         assert paper["total"] > 0.3 * 2 * T**2
     for case in KD_CASES:
         for convention in ("paper", "code"):
@@ -62,11 +61,13 @@ def test_temperature_squared_keeps_the_scale():
     for case, (s, t) in KD_CASES.items():
         s, t = (torch.tensor(z, dtype=torch.float64) for z in (s, t))
         limit = 2 * 0.9 / 10 * ((s - s.mean()) - (t - t.mean()))
-        far = kd_laboratory(case, 1e4, 0.9, "paper")["pulls"]["soft"]
+        far = kd_laboratory(case, 1e4, 0.9, "paper")["gradients"]["soft"]
         test_close(far, limit, 2e-3)
         if case == "student = teacher":
             continue
-        size = {T: kd_laboratory(case, T, 0.9, "paper")["pulls"]["soft"].norm().item() for T in (1, 4, 16, 64)}
+        size = {
+            T: kd_laboratory(case, T, 0.9, "paper")["gradients"]["soft"].norm().item() for T in (1, 4, 16, 64)
+        }
         assert all(1 / 5 < size[T] / size[1] < 5 for T in size)  # with T²: of one order
         assert size[64] / 64**2 < 1e-3 * size[1]  # without it: gone
         test_close(size[64] / 64**2 / (size[16] / 16**2), 1 / 16, 0.02)  # like 1/T²
@@ -76,21 +77,24 @@ def test_kd_panel_makes_its_point():
     panel = kd_panel()
     data = panel.data
     now, then = (
-        unlikely_share(pull, data["teacher_at_1"]) for pull in (data["pulls"]["soft"], data["soft_at_1"])
+        unlikely_share(gradient, data["teacher_at_1"])
+        for gradient in (data["gradients"]["soft"], data["soft_at_1"])
     )
     assert now > 3 * then and f"{100 * then:.0f} %" in panel.text
     assert "2T²α = 28.8; the released code uses a tenth" in panel.text and "can't be learned away" in panel.text
     panel.controls["convention"].value = "code"
     assert "2T²α/10 = 2.88; a tenth of the 28.8" in panel.text and "does reach 0" in panel.text
+    panel.controls["convention"].value = "standard"
+    assert "T²α = 14.4; half of the 28.8" in panel.text
     n = panel.renders
-    panel.press("learned by heart")
-    assert "100 % of its value can't be learned away" in panel.text and "pulls on no logit" in panel.text
+    panel.press("student = teacher")
+    assert "100 % of its value can't be learned away" in panel.text and "is 0 for every logit" in panel.text
     test_eq(panel.renders, n + 1)  # three controls, one redraw
     panel.press("no distillation")
     test_eq(panel.data["weights"]["soft"], 0)
 
 
-def test_few_shapes_are_as_the_teacher_saw_them():
+def test_few_shapes_are_normalized_as_for_the_teacher():
     data = few_shapes()
     test_eq((len(data.train), len(data.test)), (400, 200))
     test_close(next(data.test_batches(200))[0], network_input(data.test.images), 1e-5)
@@ -106,17 +110,21 @@ def test_a_chunk_measures_every_term():
         target, goal = activations(trained_network("teacher"), x)
     row = learner.chunk()
     values = [F.cross_entropy(logits, y), soft_term(logits, target), sum(map(at_loss, maps, goal))]
-    test_close([row[name] for name in TERMS], [value.item() for value in values], 1e-4)
+    names = ("ce", "kd", "at")
+    test_close([row[name] for name in names], [value.item() for value in values], 1e-4)
     test_close(row["total"], 0.1 * row["ce"] + 2.88 * row["kd"] + 1000 * row["at"], 1e-4)
     assert not torch.equal(before, learner.student.model.fc.weight) and 0 <= row["test_error"] <= 100
     test_eq((row["step"], learner.chunk()["step"]), (1, 2))
     scratch = Learner(steps=1).chunk()  # the same start: the same values, another total
-    test_close([scratch[name] for name in TERMS], [row[name] for name in TERMS], 1e-4)
+    test_close([scratch[name] for name in names], [row[name] for name in names], 1e-4)
     test_close(scratch["total"], scratch["ce"], 1e-6)
 
 
-def test_where_total_and_error_part():
-    row = lambda step, total, error: dict(step=step, total=total, test_error=error, ce=total)
+def test_where_total_and_error_disagree():
+    def row(step, total, error):
+        return dict(step=step, total=total, test_error=error, ce=total)
+
+
     rows = [row(1, 3.0, 50), row(2, 2.0, 60), row(3, 2.5, 90), row(4, 1.0, 95), row(5, 0.5, 10)]
     test_eq([r["step"] for r in worst_step(rows)], [1, 2])  # from 2 to 3 the total rose too
     test_eq(worst_step(rows[3:]), None)
@@ -126,6 +134,8 @@ def test_where_total_and_error_part():
     test_eq([run_name(0, 0), run_name(0.9, 0)], ["scratch", "KD, α 0.9"])
     test_eq(run_name(0.5, 1000), "KD, α 0.5 + AT, β 1000")
     test_eq(len(recorded_rows("at", 3)), 3)
+    test_eq([term_names(recorded_rows(name)) for name in ("scratch", "at")], [["ce"], ["ce", "at"]])
+    test_eq(term_names([row(1, 3.0, 50) | dict(mine=1.0)]), ["ce", "mine"])
 
 
 def test_training_panel_makes_its_point():
@@ -186,7 +196,7 @@ def test_the_thread_trains_and_stops():
     test_eq((made, list(panel.data["runs"])), ([(0, 0), (0, 1000)], ["scratch", "AT, β 1000"]))
 
 
-def test_trouble_in_the_learner_is_shown():
+def test_an_error_in_the_learner_is_shown():
     class Broken:
         def __init__(self, alpha, beta):
             self.chunks = 0
@@ -204,7 +214,7 @@ def test_trouble_in_the_learner_is_shown():
     assert not panel.thread.is_alive() and not panel.running and len(panel.rows[0, 0]) == 2
     assert "ValueError: the disc is <full>" in panel.text and "&lt;full&gt;" in panel.status.value
     panel.press("train a chunk")
-    panel.thread.join(5)  # it lives on
+    panel.thread.join(5)  # it keeps working
     test_eq((len(panel.rows[0, 0]), "failed" in panel.text), (3, False))
 
 

@@ -7,7 +7,6 @@ import os
 import tempfile
 from datetime import datetime
 from pathlib import Path
-from unittest.mock import patch
 
 import torch
 from fastcore.test import test_close, test_eq, test_fail
@@ -44,10 +43,12 @@ def test_scenes_of_all_sizes():
         green = scene_from_file(file).at(16)
     test_eq(green.shape, (1, 3, 16, 16))
     assert green[0, 1, :, 1:-1].min() > 250 and green[0, 0, :, 1:-1].max() < 5  # all but the very edge
-    test_fail(lambda: scene_from_bytes(b"a letter", "letter.doc"), contains="letter.doc can't be read as a image")
+    test_fail(
+        lambda: scene_from_bytes(b"a letter", "letter.doc"), contains="letter.doc can't be read as an image"
+    )
 
 
-def test_explore_is_the_attention_of_09():
+def test_explore_agrees_with_the_attention_loss():
     data = explore(drawn_scene(3), trained_subjects(), group=2)
     x = network_input(test_images(4).images)[3:]
     with torch.no_grad():
@@ -102,25 +103,26 @@ def test_attention_panel_makes_its_point():
     for row in panel.data["rows"][1:]:
         test_close(row["at_loss"], before[row["name"]][0], 1e-7)
         assert row["squared_error"] > 1.3 * before[row["name"]][1]
-    assert "The channels of at are shuffled and doubled" in panel.text
+    assert "channels of all but the teacher are shuffled and doubled" in panel.text
+    assert "Shuffling and doubling the channels of at leaves its map and its AT loss unchanged" in panel.text
     first = panel.png
     panel.choose(view="one", network="teacher", shuffled=False)  # against itself
     test_eq((len(panel.data["rows"]), panel.data["rows"][0]["at_loss"]), (1, 0))
     assert panel.png != first
-    panel.press("AT errs")
+    panel.press("AT is wrong")
     panel.choose(network="at")
     assert "WRONG" in panel.text
     test_eq([panel.controls[name].continuous_update for name in ("number", "opacity")], [False, True])
 
 
-def test_networks_and_images_of_ones_own():
+def test_your_own_networks_and_images():
     torch.manual_seed(0)
     own = dict(networks={"resnet18": resnet18(weights=None)}, layers=["layer2", "layer3", "layer4"], size=64)
     panel = attention_panel(**own, group=1, network="resnet18")
     mine = panel.data["rows"][-1]
     test_eq((mine["name"], mine["layer"], mine["map"].shape), ("resnet18", "layer2", (8, 8)))
     test_eq((mine["at_loss"], mine["right"]), (None, None))
-    assert "another size" in panel.text
+    assert "not the same size" in panel.text
     panel.choose(group=3, view="one")
     alone = attention_panel(**own, only=True)
     test_eq((alone.data["teacher"], len(alone.data["rows"])), ("resnet18", 1))
@@ -131,7 +133,7 @@ def test_networks_and_images_of_ones_own():
         assert "holds no images" in panel.text and "Error" not in panel.text
         Image.new("RGB", (50, 20), "navy").save(Path(folder) / "sea.png")
         panel.controls["opacity"].value = 1
-        assert "sea.png" in panel.text and "no mask is known" in panel.text
+        assert "sea.png" in panel.text and "there is no mask" in panel.text
         test_eq([row["right"] for row in panel.data["rows"]], [None] * 4)
 
 
@@ -154,7 +156,7 @@ def test_an_upload_is_shown_or_refused():
     test_eq(panel.controls["source"].value, "upload")
     assert "beach.jpg" in panel.text and len(panel.data["rows"]) == 4
     upload("letter.txt", b"Dear Sir")
-    test_eq(panel.text, "letter.txt can't be read as a image; upload a PNG or JPEG file")
+    test_eq(panel.text, "letter.txt can't be read as an image; upload a PNG or JPEG file")
 
 
 def test_the_whole_test_set_as_recorded():
@@ -166,7 +168,7 @@ def test_the_whole_test_set_as_recorded():
         for group in range(3):
             test_close(seen["inside"][group].mean().item(), runs[name]["energy_inside"][group], 1e-3)
             test_close(seen["distance"][group].mean().item(), runs[name]["map_distance"][group], 1e-5)
-    even = torch.ones(1000, 7, 8, 8)  # the same everywhere: the mask's share of the area
+    even = torch.ones(1000, 7, 8, 8)  # uniform: the mask's share of the area
     test_close(energy_inside(even, data["masks"]), data["share"], 1e-6)
     masks = data["masks"].float()  # the mask as a map: all of it is on the object
     test_close(energy_inside(masks[:, None], data["masks"]), torch.ones(1000), 1e-6)
@@ -180,11 +182,11 @@ def test_the_whole_test_set_as_recorded():
 def test_differences_and_their_limits():
     random = torch.Generator().manual_seed(1)
     values, right = torch.randn(1000, generator=random), torch.arange(1000) >= 40
-    found, low, high = right_less_wrong(values, right)  # nothing to find: the normal law's limits
+    found, low, high = right_minus_wrong(values, right)  # no effect: the limits of the normal distribution
     test_close(found, (values[40:].mean() - values[:40].mean()).item(), 1e-6)
     expected = 1.96 * values.std().item() * (1 / 40 + 1 / 960) ** 0.5
     test_close([-low, high], [expected, expected], 0.04)
-    assert not beyond(right_less_wrong(values, right)) and beyond(right_less_wrong(values + 0.8 * right, right))
+    assert not beyond(right_minus_wrong(values, right)) and beyond(right_minus_wrong(values + 0.8 * right, right))
     share = torch.rand(1000, generator=random)
     test_close(without_size(3 * share + 1, share), torch.zeros(1000), 1e-6)
     rows = two_questions(3)
@@ -205,7 +207,7 @@ def test_where_panel_makes_its_point():
     assert "Where the teacher looks?" in panel.text and f"{wrong} wrong." in panel.text
     first, n = panel.png, panel.renders
     panel.press("a peak off the object")
-    assert "off the object; says ring, right" in panel.text and panel.png != first
+    assert "off the object; predicts ring, right" in panel.text and panel.png != first
     panel.choose(network="teacher", group=1)
     test_eq((panel.renders, panel.data["map"].shape), (n + 2, (32, 32)))
     test_fail(lambda: where(network="techer"), contains="did you mean teacher")

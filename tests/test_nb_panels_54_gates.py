@@ -3,12 +3,11 @@ from moonshine.panels.gates import *
 
 
 import os
-import re
 from contextlib import redirect_stdout
 from io import StringIO
 
 import torch
-from fastcore.test import test_close, test_eq, test_fail
+from fastcore.test import test_eq, test_fail
 
 os.environ["MOONSHINE_RAISE"] = "1"  # a callback that fails fails the test
 
@@ -45,7 +44,7 @@ def test_the_answer_is_nowhere_before_the_commit():
     test_fail(lambda: predict_gate("How many?", 4321), contains="give a function")
 
 
-def test_a_gate_with_words():
+def test_a_gate_with_choices():
     GUESSES.clear()
     panel = predict_gate("Which is smaller?", lambda: "G(N)", choices=["S", "G(N)"])
     panel.press("Commit")

@@ -4,11 +4,11 @@ from moonshine.paper.tables import *
 
 from itertools import product
 
-import torch
-from fastcore.test import test_close, test_eq, test_fail
+from fastcore.test import test_eq, test_fail
+from moonshine.paper.cost_tables import misprints, paper_table
 from torch import nn
 
-from moonshine.costs.counting import misprints, paper_table, text_table
+from moonshine.costs.counting import text_table
 
 
 def test_formulas_are_evaluated_exactly_and_nothing_else_is():

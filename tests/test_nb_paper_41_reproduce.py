@@ -15,8 +15,9 @@ import torch
 from fastcore.test import test_close, test_eq, test_fail
 
 from moonshine.data.datasets import shapes
+from moonshine.methods import METHODS
 from moonshine.paper.tables import paper_table
-from moonshine.training.loop import Recipe
+from moonshine.training.recipe import Recipe
 
 
 def small_plan(**changes):
@@ -59,7 +60,7 @@ def test_the_papers_recipe_is_exact():
         (("WRN-16-2", "S"), 9, 8, (2, 5, 6)),
     )
     test_eq(
-        [shorter(Recipe(), epochs).epoch_step for epochs in (1, 2, 20, 200)],  # 0.3, 0.6, 0.8 of them
+        [Recipe().scaled_to(epochs).epoch_step for epochs in (1, 2, 20, 200)],  # 0.3, 0.6, 0.8 of them
         [(1, 1, 1), (1, 1, 2), (6, 12, 16), (60, 120, 160)],
     )
     large = PRESETS["table3"]["paper"].recipe
@@ -203,7 +204,7 @@ def test_the_fingerprint_changes_with_what_decides_and_nothing_else():
                 weight_decay=1e-3,
                 seed=4,
                 amp="bf16",
-                augment=False,
+                augmentation=(),
             ).items()
         ],
     ]
@@ -290,7 +291,7 @@ def test_a_finished_run_is_never_computed_again():
 
 
 def test_a_run_is_that_of_the_trainer_and_stopped_or_not_it_is_the_same():
-    from moonshine.losses.terms import cross_entropy
+    from moonshine.losses.base import cross_entropy
     from moonshine.training.loop import fit
 
     runs, known, data = small_plan()

@@ -15,16 +15,12 @@ from fastcore.test import test_close, test_eq, test_fail
 from matplotlib.figure import Figure
 from torch import nn
 
-from moonshine.blocks.families import (
-    BLOCKTYPES,
-    RELEASED_NAMES,
-    Layer,
-    convolution_parameters,
-    parse_block,
-    residual,
-)
-from moonshine.costs.counting import block_costs, misprints, paper_table
+from moonshine.blocks.families import RELEASED_NAMES, convolution_parameters, parse_block
+from moonshine.blocks.layers import Layer
+from moonshine.blocks.notation import BLOCKTYPES
+from moonshine.blocks.residual import residual_block
 from moonshine.data.drawing import draw_shapes
+from moonshine.paper.cost_tables import block_costs, misprints, paper_table
 
 
 def test_looks_never_differ_by_color_alone():
@@ -124,7 +120,7 @@ def test_entries_are_the_rows_of_table_2():
             ]
             moved = [pair for pair in moved if pair[1]]
             test_eq(moved, [("BG(2,M/16)", 243_706 - 234_704)] if dataset == "cifar10" else [])
-    test_eq({point["family"] for point in found}, set(SHOWN))
+    test_eq({point["family"] for point in found}, set(point_kinds()))
     test_eq([point["label"] for point in found[:4]], ["S", "S, 16-2", "S, 40-1", "S, 16-1"])
     test_fail(lambda: entries(method="att"), contains="unknown method 'att'; did you mean at?")
     test_fail(lambda: entries(dataset="mnist"), contains="unknown column of Table 2 'mnist_params'")
@@ -136,14 +132,17 @@ def test_the_axes_hold_the_table():
         axis, known = figure.axes[0], entries(dataset=dataset, method=method)
         test_eq(axis.get_xscale(), "log")
         lines = {line.get_label(): line.get_xydata().tolist() for line in axis.lines}
-        for name, words in SHOWN.items():
+        for name, words in point_kinds().items():
             test_eq(lines[words], [[p["parameters"], p["error"]] for p in known if p["family"] == name])
-        test_eq(sum(len(lines[words]) for words in SHOWN.values()), 26)
+        test_eq(sum(len(lines[words]) for words in point_kinds().values()), 26)
         rest = [p for p in known if [p["parameters"], p["error"]] not in lines["front of these"]]
         test_eq(len(rest) + len(lines["front of these"]), 26)
         for point in rest:
             assert any(x <= point["parameters"] and y <= point["error"] for x, y in lines["front of these"])
-        test_eq([text.get_text() for text in axis.get_legend().get_texts()], ["front of these", *SHOWN.values()])
+        test_eq(
+            [text.get_text() for text in axis.get_legend().get_texts()],
+            ["front of these", *point_kinds().values()],
+        )
     looks = {(line.get_marker(), line.get_color()) for line in axis.lines[1:]}
     test_eq((len(looks), len({marker for marker, _ in looks})), (6, 6))
 
@@ -215,7 +214,7 @@ def test_the_drawn_path_is_the_built_one():
         for layout in BLOCKTYPES:
             block = parse_block(text, layout)
             for out in (64, 128) if layout == "Basic" else (128,):
-                built, seen = residual(block, 64, out), []
+                built, seen = residual_block(block, 64, out), []
                 for name, part in built.named_modules():
                     last = name.split(".")[-1]
                     leaf = isinstance(part, (nn.BatchNorm2d, nn.Conv2d)) or last in ("conv3d", "acdc")
@@ -321,7 +320,7 @@ def test_no_pyplot_and_nothing_that_computes_imports_figures():
 import sys, matplotlib
 settings = lambda: {name: matplotlib.rcParams[name] for name in matplotlib.rcParams if name != 'backend'}
 before = settings()     # to ask for the backend is to import pyplot
-import moonshine.paper.tables, moonshine.surgery.replacement, moonshine.training.loop, moonshine.training.checkpoints, moonshine.models.segmentation
+import moonshine.paper.tables, moonshine.surgery.student, moonshine.training.loop, moonshine.training.checkpoints, moonshine.models.segmentation
 assert 'moonshine.plots.figures' not in sys.modules
 from moonshine.plots import figures as plots
 plots.pareto(), plots.block_diagram('G(N)')

@@ -19,7 +19,7 @@ from PIL import Image
 
 from moonshine.errors import InputError
 from moonshine.paper.tables import beats, paper_errors, students
-from moonshine.training.loop import Recipe
+from moonshine.training.recipe import Recipe
 
 
 WEIGHTS = {

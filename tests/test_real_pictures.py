@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from moonshine.cli.main import main
-from moonshine.data.datasets import load_data
+from moonshine.data.registry import load_data
 from moonshine.training.checkpoints import load
 
 TRAIN, TEST = 40, 10  # images of each class

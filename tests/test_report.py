@@ -19,7 +19,7 @@ from moonshine.cli.main import main
 from moonshine.costs.counting import paper_parameters
 from moonshine.models.wide_resnet import wrn
 from moonshine.paper import report
-from moonshine.training.loop import Recipe
+from moonshine.training.recipe import Recipe
 
 METHODS = {
     "scratch": (0.0, 0.0, "code"),

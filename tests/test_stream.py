@@ -12,11 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
-from moonshine.data.datasets import imagenet
+from moonshine.data.streaming import Decoder, image_view, imagenet
 from moonshine.errors import InputError
-from moonshine.losses.terms import cross_entropy
+from moonshine.losses.base import cross_entropy
 from moonshine.models.wide_resnet import wrn
-from moonshine.training.loop import Recipe, fit
+from moonshine.training.loop import fit
+from moonshine.training.recipe import Recipe
 
 
 @pytest.fixture
@@ -57,16 +58,14 @@ def test_the_number_of_workers_changes_nothing(photos):
 
 def test_an_unreadable_image_in_a_worker_is_one_line(photos):
     (photos / "train" / "dog" / "2.png").write_bytes(b"no image")
-    with pytest.raises(InputError, match=r"dog/2\.png can't be read as a image") as raised:
+    with pytest.raises(InputError, match=r"dog/2\.png can't be read as an image") as raised:
         list(imagenet(photos, 32, workers=2).train_batches(3, 0, 0))
     assert "\n" not in str(raised.value)
 
 
 def test_what_goes_to_a_worker_can_be_pickled(photos):
-    from moonshine.data.datasets import Decoder, _view
-
     data = imagenet(photos, 32)
-    decoder = Decoder(data.train, _view(32, augment=True))
+    decoder = Decoder(data.train, image_view(32, ("resized_crop", "flip")))
     batch = [(0, 7), (5, 8)]
     for ours, theirs in zip(decoder[batch], pickle.loads(pickle.dumps(decoder))[batch]):
         assert torch.equal(ours, theirs)

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from moonshine.cli.main import main as moonshine
-from moonshine.data import datasets
-from moonshine.training import checkpoints as checkpoint
+from moonshine.data.drawing import shapes
+from moonshine.data.registry import DATASETS
+from moonshine.training import checkpoints
 
 RANKS = Path(__file__).with_name("ranks.py")
 IMAGES, BATCH = 50, 16
@@ -147,7 +148,7 @@ def test_streamed_images_are_read_once(found):
 
 WORDS = "train shapes teacher -t T --wrn_depth 10 --wrn_width 0.5 --batch_size 16 --device cpu --checkpoint_dir".split()
 JOB = """
-from moonshine.data import datasets as data
+from moonshine.data import registry as data
 few = data.shapes(train=64, test=33)
 data.DATASETS["shapes"] = lambda *arguments: few
 
@@ -181,7 +182,7 @@ def processes_of(parent) -> list[int]:
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes in /proc")
 def test_torchrun_trains_is_killed_and_one_process_goes_on(tmp_path, monkeypatch):
     job = torchrun(tmp_path, "--epochs", "1000", "--save_every", "1")
-    while not checkpoint.before(tmp_path / "T.pt").exists():
+    while not checkpoints.before(tmp_path / "T.pt").exists():
         assert job.poll() is None, job.stderr.read()
         time.sleep(0.05)
     os.kill(processes_of(job.pid)[1], signal.SIGKILL)
@@ -190,16 +191,16 @@ def test_torchrun_trains_is_killed_and_one_process_goes_on(tmp_path, monkeypatch
     assert job.returncode != 0 and time.monotonic() - begin < 40
     assert said.count("moonshine: another process of this run has ended") == 1 and "gloo" not in said, said
     assert out.count("teacher T: WRN-10-0.5") == 1, out
-    done = checkpoint.describe(tmp_path / "T.pt")["epoch"]
+    done = checkpoints.describe(tmp_path / "T.pt")["epoch"]
 
-    few = datasets.shapes(train=64, test=33)
-    monkeypatch.setitem(datasets.DATASETS, "shapes", lambda *arguments: few)
+    few = shapes(train=64, test=33)
+    monkeypatch.setitem(DATASETS, "shapes", lambda *arguments: few)
     assert (
         moonshine([*WORDS, str(tmp_path), "--resume", "--epochs", str(done + 2), "--epoch_step", "[]"]) == 0
     )
     history = [json.loads(line) for line in (tmp_path / "T.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in history] == list(range(1, done + 3))
-    assert [entry["processes"] for entry in checkpoint.describe(tmp_path / "T.pt")["starts"]] == [2, 1]
+    assert [entry["processes"] for entry in checkpoints.describe(tmp_path / "T.pt")["starts"]] == [2, 1]
 
 
 def test_a_mistake_is_said_once(tmp_path):

@@ -17,10 +17,12 @@ from fractions import Fraction
 from importlib.resources import files
 from statistics import mean, stdev
 
+from .cost_tables import paper_table, table2
 from torch import nn
 
-from ..blocks.families import parse_block, residual
-from ..costs.counting import paper_parameters, paper_table, table2
+from ..blocks.families import parse_block
+from ..blocks.residual import residual_block
+from ..costs.counting import paper_parameters
 from ..errors import InputError, lookup
 from ..models.resnet import ARCHITECTURES, TABLE3
 from ..models.segmentation import erfnet
@@ -72,7 +74,7 @@ def table1(
         block = parse_block(row["block"].replace("g", str(groups)).replace("b", str(contraction)))
         if "k" in row["convolutions"]:
             block = replace(block, kernel=kernel)
-        ours = counted(residual(block, channels, channels))
+        ours = counted(residual_block(block, channels, channels))
         printed = [evaluate(row[column], **values) for column in ("convolutions", "batch_norms")]
         rows.append(
             {

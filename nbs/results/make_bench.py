@@ -28,9 +28,10 @@ from moonshine.benchmarking import (
     plain_map,
     plain_sgd,
 )
-from moonshine.data.datasets import shapes
+from moonshine.data.drawing import shapes
 from moonshine.losses.attention import Taps, attention_map, student_loss
-from moonshine.training import loop as trainer
+from moonshine.training.recipe import Recipe
+from moonshine.training.state import optimizer_for
 
 
 def folded(network):
@@ -62,7 +63,7 @@ def step_side(course, change=lambda network: network, compiled=False, mode=torch
     model = course.network("G(N)", torch.channels_last)
     guide = Taps(change(course.network("S", torch.channels_last).eval().requires_grad_(False)))
     student, loss = Taps(model), student_loss(len(course.data.classes), 3, 0.0, 1000.0)
-    optimizer, (x, y) = trainer.optimizer_for(model, trainer.Recipe()), batch(course)
+    optimizer, (x, y) = optimizer_for(model, Recipe()), batch(course)
     if compiled:
         student, guide = torch.compile(student), torch.compile(guide)
 
@@ -90,7 +91,7 @@ def batch(course):
 def tried(course, pairs):
     "Name -> the ratio of each pair, and whether the change is in the package (on request: behind a flag)"
     foreach = lambda model: torch.optim.SGD(model.parameters(), 0.1, 0.9, weight_decay=5e-4, foreach=True)
-    ours = lambda model: trainer.optimizer_for(model, trainer.Recipe())
+    ours = lambda model: optimizer_for(model, Recipe())
     small = replace(course, depth=16)  # a compiler's patience
     return {
         "attention maps in one pass, the maps alone": (

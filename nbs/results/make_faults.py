@@ -21,7 +21,7 @@ import kills
 import torch
 
 from moonshine.training.checkpoints import write_whole
-from moonshine.training.loop import processor
+from moonshine.training.provenance import processor
 
 OUT = Path(__file__).with_name("faults.json")
 
@@ -49,9 +49,7 @@ def main(count=30, tries=5) -> None:
     import faults
 
     rows += faults.main(int(tries))
-    machine = (
-        f"{processor()}, {platform.system()}, torch {torch.__version__}, Python {platform.python_version()}"
-    )
+    machine = f"{os.cpu_count()} × {processor()}, {platform.system()}, torch {torch.__version__}, Python {platform.python_version()}"
     what = (
         "WRN-10-1 and WRN-10-0.5 G(N) on 64 drawn shapes, float32, CPU; survived: after going on, the weights and the history are "
         "in every bit those of the run that met no fault"

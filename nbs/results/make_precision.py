@@ -18,15 +18,19 @@ from pathlib import Path
 import torch
 
 from moonshine.benchmarking import machine
-from moonshine.data.datasets import Data, ImageSet, color_statistics, folder, shapes
+from moonshine.data.drawing import shapes
+from moonshine.data.folders import folder
+from moonshine.data.images import Data, ImageSet, color_statistics
 from moonshine.demonstration import STUDENT, TEACHER, network
 from moonshine.losses.attention import student_loss
 from moonshine.training.checkpoints import write_whole
-from moonshine.training.loop import Recipe, evaluate, fit, precision_words
+from moonshine.training.loop import evaluate, fit
+from moonshine.training.precision import precision_words
+from moonshine.training.recipe import Recipe
 
 OUT = Path(__file__).with_name("precision.json")
 TRAIN, TEST = dict(shapes=2000, folder=1500), 1000  # images, as many of each class
-RECIPE = Recipe(epochs=7, batch_size=20, learning_rate=0.1, epoch_step=(3, 5, 6), augment=False)
+RECIPE = Recipe(epochs=7, batch_size=20, learning_rate=0.1, epoch_step=(3, 5, 6), augmentation=())
 STUDENT_LOSS = dict(beta=1000.0)
 PRECISIONS = dict(float32="none", bfloat16="bf16")  # name -> the recipe's `amp`
 SEEDS = dict(shapes=5, folder=3)

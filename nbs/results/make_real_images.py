@@ -15,10 +15,11 @@ from pathlib import Path
 import torch
 
 from moonshine.costs.counting import mult_adds, parameters
-from moonshine.data.datasets import folder, test_batches
+from moonshine.data.folders import folder
+from moonshine.data.images import test_batches
 from moonshine.demonstration import maps_figure
 from moonshine.losses.attention import activations, at_loss
-from moonshine.training import checkpoints as checkpoint
+from moonshine.training.checkpoints import load
 
 HERE = Path(__file__).resolve().parent
 RUNS = {"teacher": "wrn_16_2", "scratch": "wrn_16_2.g8.scratch", "at": "wrn_16_2.g8.at"}
@@ -60,7 +61,7 @@ def one_of_each_class(labels, count=6) -> list[int]:
 def main(images, checkpoints):
     data = folder(images)
     loaded = {
-        name: checkpoint.load(Path(checkpoints, f"{run}.pt"))
+        name: load(Path(checkpoints, f"{run}.pt"))
         for name, run in RUNS.items()
         if Path(checkpoints, f"{run}.pt").exists()
     }

@@ -16,13 +16,19 @@ from moonshine.panels.base import redraw_times
 from moonshine.panels.widgets import PANELS
 
 rows = []
-for name, (make, where, belief, control, budget) in PANELS.items():
-    panel = make()
+for name, info in PANELS.items():
+    panel = info.make()
     if name in ("attention", "where"):
         panel.controls["number"].options = list(range(8))
-    times = redraw_times(panel, control)
+    times = redraw_times(panel, info.control)
     rows.append(
-        dict(panel=name, moved=control, first_ms=times["cold"], again_ms=times["cached"], budget_ms=budget)
+        dict(
+            panel=name,
+            moved=info.control,
+            first_ms=times["cold"],
+            again_ms=times["cached"],
+            budget_ms=info.budget,
+        )
     )
     print(rows[-1], flush=True)
 facts = dict(machine=machine(torch.device("cpu")), matplotlib=matplotlib.__version__, rows=rows)

@@ -1,4 +1,4 @@
-"""Run the lesson `tutorials/segmentation.ipynb` for longer than a lesson may take, and keep what came out.
+"""Run the notebook `notes/segmentation.ipynb` for longer than a lesson may take, and store the results.
 
     python nbs/results/make_segmentation.py
 
@@ -23,7 +23,7 @@ LONG = dict(TRAIN=1500, TEST=500, EPOCHS=8, SEED=0)
 
 
 def main():
-    notebook = json.loads((HERE.parent / "tutorials/segmentation.ipynb").read_text())
+    notebook = json.loads((HERE.parent / "notes/segmentation.ipynb").read_text())
     cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
     own = [
         cell for cell in cells if "segmentation.json" not in cell

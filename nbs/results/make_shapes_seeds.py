@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from moonshine.data.datasets import shapes
+from moonshine.data.drawing import shapes
 from moonshine.demonstration import RECIPE, STUDENT, TEACHER, TEST, TRAIN, share_on_object, train_four
 from moonshine.training.checkpoints import write_whole
 

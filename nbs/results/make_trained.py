@@ -16,11 +16,13 @@ from pathlib import Path
 import torch
 
 from moonshine.costs.counting import parameters
-from moonshine.data.datasets import normalize, shapes
+from moonshine.data.drawing import shapes
+from moonshine.data.images import normalize
 from moonshine.losses.attention import activations, at_loss, energy_inside, student_loss
 from moonshine.models.wide_resnet import wrn
-from moonshine.training import checkpoints as checkpoint
-from moonshine.training.loop import Recipe, fit
+from moonshine.training import checkpoints
+from moonshine.training.loop import fit
+from moonshine.training.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TEACHER, STUDENT = dict(depth=16, width=1, block="S"), dict(depth=16, width=1, block="G(N)")
@@ -33,7 +35,7 @@ def train_one(name, seed, data, teacher, folder):
     """Train one network, unless its files are there; return it."""
     path = folder / f"{seed}-{name}.pt"
     if path.exists():
-        return checkpoint.load(path)[0].eval()
+        return checkpoints.load(path)[0].eval()
     recipe = Recipe(seed=seed, **RECIPE)
     torch.manual_seed(seed)
     model = wrn(**(TEACHER if name == "teacher" else STUDENT))
@@ -48,7 +50,7 @@ def train_one(name, seed, data, teacher, folder):
         **measure(model.eval(), teacher or model, data),
     )
     (folder / f"{seed}-{name}.json").write_text(json.dumps(facts))
-    checkpoint.save(
+    checkpoints.save(
         path,
         model,
         recipe=asdict(recipe),
@@ -76,8 +78,8 @@ def collect(folder, seeds):
     target = ROOT / "moonshine/facts/trained"
     target.mkdir(parents=True, exist_ok=True)
     for name in METHODS:
-        content = checkpoint.read(folder / f"0-{name}.pt")
-        checkpoint.write_whole(target / f"{name}.pt", lambda file: torch.save(content, file))
+        content = checkpoints.read(folder / f"0-{name}.pt")
+        checkpoints.write_whole(target / f"{name}.pt", lambda file: torch.save(content, file))
     runs = [
         json.loads((folder / f"{seed}-{name}.json").read_text()) for seed in range(seeds) for name in METHODS
     ]

@@ -1,0 +1,52 @@
+"""Generated from nbs/cli/60_options.ipynb by tools/export.py. Edit the notebook, not this file."""
+from moonshine.cli.options import *
+
+
+import inspect
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastcore.test import test_eq, test_fail
+
+
+def test_a_group_becomes_options():
+    @dataclass(frozen=True)
+    class Shoe:
+        size: Annotated[int, option("size of the shoe", "--size")] = 40
+
+
+    @grouped
+    def buy(shop: str, shoe: Shoe):
+        "Buy a shoe."
+        return shop, shoe
+
+
+    test_eq(list(inspect.signature(buy).parameters), ["shop", "size"])
+    test_eq(buy(shop="here", size=41), ("here", Shoe(41)))
+
+
+def test_impossible_weights_are_refused():
+    DistillationOptions(0.9).check(beta=None)
+    test_fail(lambda: DistillationOptions(alpha=2).check(0), contains="--alpha is 2")
+    test_fail(lambda: DistillationOptions().check(-1), contains="--beta is -1")
+    test_fail(lambda: DistillationOptions(temperature=0).check(0), contains="--temperature is 0")
+
+
+def test_a_negative_number_is_refused():
+    test_fail(lambda: RunOptions(save_every=-1).check(), contains="--save_every is -1; it must be 0 or more")
+    test_fail(lambda: check_image_size(4), contains="--image_size is 4")
+
+
+def test_epoch_step_is_a_list():
+    test_eq(number_list("[60,120,160]"), (60, 120, 160))
+    test_eq(number_list("[]"), ())
+    for wrong in ("60", "[1.5]", "[-3]", "60,120", '["a"]', "[true]"):
+        test_fail(lambda: number_list(wrong), contains="is not a list of epochs")
+    test_eq((name_list("layer1, layer2"), name_list(None)), (["layer1", "layer2"], []))
+
+
+def test_options_do_not_import_torch():
+    code = "import sys, moonshine.cli.options; sys.exit('torch' in sys.modules)"
+    test_eq(subprocess.run([sys.executable, "-c", code]).returncode, 0)

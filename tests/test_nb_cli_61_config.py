@@ -1,0 +1,68 @@
+"""Generated from nbs/cli/61_config.ipynb by tools/export.py. Edit the notebook, not this file."""
+from moonshine.cli.config import *
+
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+from unittest.mock import patch
+
+import typer
+from fastcore.test import test_eq, test_fail
+
+
+def test_toml_and_yaml_say_the_same():
+    with tempfile.TemporaryDirectory() as folder:
+        toml, yaml, wrong = (str(Path(folder, name)) for name in ("a.toml", "a.yaml", "b.toml"))
+        Path(toml).write_text('conv = "G(4)"\nepoch_step = [1, 2]\n')
+        Path(yaml).write_text("conv: G(4)\nepoch_step: [1, 2]\n")
+        Path(wrong).write_text("conv = G(4)")
+        test_eq(read_settings(toml), dict(conv="G(4)", epoch_step=[1, 2]))
+        test_eq(read_settings(yaml), read_settings(toml))
+        test_fail(lambda: read_settings(wrong), contains="b.toml can't be read")
+        with patch.dict(sys.modules, {"yaml": None}):
+            test_fail(lambda: read_settings(yaml), contains="pip install pyyaml")
+        with patch.dict(sys.modules, {"tomllib": None, "tomli": None}):
+            test_fail(lambda: read_settings(toml), contains="pip install tomli")
+    test_fail(lambda: read_settings("nowhere.toml"), contains="there is no such file")
+
+
+def test_lists_are_typed_as_the_flags_take_them():
+    test_eq(as_typed([60, 120]), "[60, 120]")
+    test_eq(as_typed([]), "[]")
+    test_eq(as_typed(["pad_crop", "flip"]), "pad_crop,flip")
+    test_eq(as_typed(0.1), 0.1)
+
+
+def test_a_flag_wins_over_the_file():
+    from moonshine.cli.options import grouped, option
+
+    app, seen = typer.Typer(add_completion=False), []
+
+
+    @app.command()
+    @grouped
+    def bake(
+        context: typer.Context,
+        config: ConfigOptions,
+        epochs: Annotated[int, option("number of epochs", "--epochs")] = 200,
+        weight_decay: Annotated[float, option("weight decay", "--weightDecay")] = 5e-4,
+    ):
+        "Bake."
+        seen.append((epochs, weight_decay, settings_text(context)))
+
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "run.toml")
+        file.write_text("epochs = 3\nweightDecay = 0.1\n")
+        app(["--config", str(file), "--epochs", "4"], standalone_mode=False)
+        test_eq(seen[-1][:2], (4, 0.1))
+        file.write_text(seen[-1][2])
+        app(["--config", str(file)], standalone_mode=False)
+        test_eq(seen[-1], seen[-2])
+        file.write_text("weightdecay = 1")
+        test_fail(
+            lambda: app(["--config", str(file)], standalone_mode=False), contains="did you mean weightDecay?"
+        )
+    print(seen[-1][2])

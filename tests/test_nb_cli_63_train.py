@@ -1,0 +1,59 @@
+"""Generated from nbs/cli/63_train.ipynb by tools/export.py. Edit the notebook, not this file."""
+from moonshine.cli.train import *
+
+
+import os
+import subprocess
+import sys
+import tempfile
+
+from fastcore.test import test_eq, test_fail
+
+
+def test_the_network_has_a_name():
+    test_eq(NetworkOptions().short_name, "wrn_40_2")
+    small = NetworkOptions(depth=10, width=0.5, conv="Conv2x2")
+    test_eq((small.short_name, NetworkOptions("resnet34").short_name), ("wrn_10_0.5", "resnet34"))
+    test_eq(new_network(small, find_block(small), 5, seed=0).title, "WRN-10-0.5 S-2x2")
+    test_fail(lambda: NetworkOptions("resnet18", splits=2).check(), contains="--AT_split")
+
+
+def test_the_name_comes_from_the_network():
+    names, released, small = NameOptions(), NetworkOptions(), NetworkOptions(depth=10, width=1)
+    test_eq(names.run_name("teacher", released), "wrn_40_2_T")
+    test_eq(names.run_name("student", released), "wrn_40_2_student_KT")
+    test_eq(names.run_name("teacher", small), "wrn_10_1_T")
+    test_eq(names.teachers(small, "cifar10"), ["wrn_10_1_T", "wrn_40_2_T"])
+    test_eq(NameOptions("T").teachers(small, "cifar10"), ["T"])
+    test_eq(NameOptions(student_name="S").run_name("student", small), "S")
+
+
+def test_options_become_a_recipe():
+    recipe = RecipeOptions(lr=0.2, epochs=3, epoch_step="[1,2]", weight_decay=0).recipe()
+    test_eq((recipe.learning_rate, recipe.epochs, recipe.epoch_step, recipe.momentum), (0.2, 3, (1, 2), 0.9))
+    teacher_needed = [MethodOptions(beta=beta).method().needs_teacher for beta in (1000, 0)]
+    test_eq(teacher_needed, [True, False])
+    test_fail(lambda: MethodOptions(aux_loss="SEE").check(), contains="use AT or SE")
+
+
+def test_a_wrong_block_is_refused_without_torch():
+    code = (
+        "import sys; from moonshine.cli.main import main\n"
+        "status = main(['train', 'shapes', 'teacher', '--conv', 'G8X'])\n"
+        "print(status, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    test_eq(done.stdout.split(), ["2", "False"])
+    assert "unknown block 'G8X'" in done.stderr
+
+
+def test_imagenet_has_a_recipe_of_its_own():
+    from moonshine.cli.main import main
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = os.path.join(folder, "a.toml")
+        test_eq(main(["train", "imagenet", "teacher", "--epochs", "2", "--save_config", file]), 0)
+        text = open(file).read()
+        for line in ('network = "resnet34"', "epochs = 2 ", "weightDecay = 0.0001 ", "image_size = 224 "):
+            assert f"\n{line}" in text, line
+        test_eq(main(["train", "--config", file, "--mode", "x"]), 2)  # mode is no flag

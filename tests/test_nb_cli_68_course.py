@@ -1,0 +1,83 @@
+"""Generated from nbs/cli/68_course.ipynb by tools/export.py. Edit the notebook, not this file."""
+from moonshine.cli.course import *
+
+
+import contextlib
+import io
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import patch
+
+from fastcore.test import test_eq, test_fail
+
+
+def test_a_checkout_comes_before_the_installed_course():
+    with tempfile.TemporaryDirectory() as name:
+        package, checkout = Path(name, "moonshine"), Path(name, "nbs", "course")
+        test_fail(lambda: course_folder(package), contains="has no lessons")
+        for folder in (package / "course", checkout):
+            folder.mkdir(parents=True)
+        (package / "course" / "1_a.ipynb").touch()
+        test_eq(course_folder(package), (package / "course", False))
+        (checkout / "1_a.ipynb").touch()
+        test_eq(course_folder(package), (checkout, True))
+
+
+def test_a_copied_course_overwrites_nothing():
+    with tempfile.TemporaryDirectory() as name:
+        source, target = Path(name, "course"), Path(name, "a", "mine")
+        source.mkdir()
+        for lesson in ("2_b.ipynb", "1_a.ipynb", "notes.ipynb"):
+            (source / lesson).write_text(lesson)
+        test_eq([path.name for path in lessons(source)], ["1_a.ipynb", "2_b.ipynb"])
+        test_eq(copy_course(source, target), [])
+        test_eq(sorted(path.name for path in target.iterdir()), ["1_a.ipynb", "2_b.ipynb"])
+        (target / "1_a.ipynb").write_text("my answer")
+        (target / "2_b.ipynb").unlink()
+        test_eq(copy_course(source, target), ["1_a.ipynb"])
+        test_eq((target / "1_a.ipynb").read_text(), "my answer")
+        test_eq((target / "2_b.ipynb").read_text(), "2_b.ipynb")
+        test_fail(lambda: copy_course(source, source / "1_a.ipynb"), contains="is a file; name a folder")
+
+
+def test_lab_opens_a_copy_of_the_course():
+    import moonshine
+    from moonshine.cli.main import main
+
+
+    def run(*arguments):
+        "Exit status, standard output and standard error of a command line."
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            status = main(list(arguments))
+        return status, out.getvalue(), err.getvalue()
+
+
+    opened = []
+    recorder = patch.dict(sys.modules, {"jupyterlab.labapp": SimpleNamespace(main=opened.append)})
+    with tempfile.TemporaryDirectory() as name, recorder:
+        package, mine = Path(name, "moonshine"), Path(name, "mine")
+        (package / "course").mkdir(parents=True)
+        (package / "course" / "1_a.ipynb").write_text("as the package has it")
+        with patch.object(moonshine, "__file__", str(package / "__init__.py")):
+            test_eq(run("lab", str(mine), "--no-browser", "--port", "9000")[::2], (0, ""))
+            test_eq(opened, [[str(mine / "1_a.ipynb"), "--port=9000", "--no-browser"]])
+            (mine / "1_a.ipynb").write_text("my answer")
+            status, out, err = run("lab", str(mine))
+            test_eq((status, err, len(opened), (mine / "1_a.ipynb").read_text()), (0, "", 2, "my answer"))
+            assert out.startswith("kept your versions of: 1_a.ipynb"), out
+            Path(name, "file").touch()
+            for arguments, message in (
+                ((str(Path(name, "file")),), "is a file"),
+                (("--port", "0"), "--port is 0"),
+                ((str(Path(name, "file", "below")),), "Not a directory"),
+            ):
+                status, out, err = run("lab", *arguments)
+                test_eq((status, err.count("\n"), len(opened)), (2, 1, 2))
+                assert message in err, err
+    with patch.dict(sys.modules, {"jupyterlab.labapp": None}):
+        status, out, err = run("lab")
+        test_eq((status, out, err.count("\n")), (2, "", 1))
+        assert "pip install jupyterlab" in err

@@ -33,6 +33,6 @@ def bench_command(
         raise InputError(f"--json {file}: there is no folder {Path(file).resolve().parent}; make it first")
     data = cifar10(data_dir) if data_dir else None
     result = benchmarking.bench(data, pick_device(device), pairs, quick)
-    print(f"\n{benchmarking.table(result)}\n{result['seconds']:.0f} seconds in all")
+    print(f"\n{benchmarking.bench_table(result)}\n{result['seconds']:.0f} seconds in all")
     if file:
         Path(file).write_text(json.dumps(result, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""Generated from nbs/distillation/31_pretrained.ipynb by tools/export.py. Edit the notebook, not this file."""
+"""Generated from nbs/distillation/36_pretrained.ipynb by tools/export.py. Edit the notebook, not this file."""
 from moonshine.pretrained import *
 
 
@@ -17,21 +17,17 @@ def test_the_trained_networks_err_as_recorded():
     for name in TRAINED:
         with torch.no_grad():
             wrong = 100 * (trained_network(name)(x).argmax(1) != images.labels).double().mean().item()
-        test_close(
-            wrong, trained_history(name)[-1]["test_error"], 0.11
-        )  # one image of 1,000: another processor may round otherwise
-        test_eq(
-            trained_network(name).spec["block"], facts["teacher" if name == "teacher" else "student"]["block"]
-        )
+        recorded = trained_history(name)[-1]["test_error"]
+        test_close(wrong, recorded, 0.11)  # one image of 1,000, because another processor may round differently
+        role = "teacher" if name == "teacher" else "student"
+        test_eq(trained_network(name).spec["block"], facts[role]["block"])
     test_fail(lambda: trained_network("techer"), contains="did you mean teacher")
 
 
 def test_the_trained_networks_look_as_recorded():
     images = test_images()
-    x, run = (
-        network_input(images.images),
-        {run["name"]: run for run in trained_facts()["runs"] if run["seed"] == 0},
-    )
+    x = network_input(images.images)
+    run = {run["name"]: run for run in trained_facts()["runs"] if run["seed"] == 0}
     with torch.no_grad():
         seen = {name: activations(trained_network(name), x)[1] for name in TRAINED}
     for name in TRAINED:

@@ -1,14 +1,14 @@
-"""Generated from nbs/paper/40_tables.ipynb by tools/export.py. Edit the notebook, not this file."""
+"""Generated from nbs/paper/41_tables.ipynb by tools/export.py. Edit the notebook, not this file."""
 from moonshine.paper.tables import *
 
 
 from itertools import product
 
 from fastcore.test import test_eq, test_fail
-from moonshine.paper.cost_tables import misprints, paper_table
 from torch import nn
 
 from moonshine.costs.counting import text_table
+from moonshine.paper.cost_tables import misprints, paper_table
 
 
 def test_formulas_are_evaluated_exactly_and_nothing_else_is():
@@ -90,7 +90,12 @@ def test_results_beside_the_papers():
     made_up.append(dict(network="MobileNet", block="its own", dataset="cifar10", method="at", error=7))
     made_up.append(dict(network="ResNet-34", block="G(4)", dataset="imagenet", method="at", error=27.08))
     rows = compare(made_up)
-    show = lambda value: "" if value is None else f"{value:g}" if isinstance(value, float) else value
+
+
+    def show(value):
+        return "" if value is None else f"{value:g}" if isinstance(value, float) else value
+
+
     print(text_table([{name: show(value) for name, value in row.items()} for row in rows]))
 
     first, teacher, trap, shapes, pair, mobile, imagenet = rows

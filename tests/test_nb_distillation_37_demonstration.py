@@ -1,4 +1,4 @@
-"""Generated from nbs/distillation/32_demo.ipynb by tools/export.py. Edit the notebook, not this file."""
+"""Generated from nbs/distillation/37_demonstration.ipynb by tools/export.py. Edit the notebook, not this file."""
 from moonshine.demonstration import *
 
 
@@ -11,9 +11,7 @@ import torch
 from fastcore.test import test_eq
 
 from moonshine.data.drawing import shapes
-from moonshine.losses.attention import activations
 from moonshine.models.wide_resnet import wrn
-from moonshine.training.recipe import Recipe
 
 
 def test_a_network_looks_like_itself():
@@ -26,7 +24,7 @@ def test_a_network_looks_like_itself():
 def test_looking_at_test_images():
     data = shapes(train=20, test=10)
     networks = dict(a=wrn(10, 0.5), b=wrn(10, 1))
-    seen = look(networks, data.test.select(slice(4)), data.normalization())
+    seen = group_activations(networks, data.test.select(slice(4)), data.normalization())
     test_eq((seen["a"].shape, seen["b"].shape), ((4, 16, 16, 16), (4, 32, 16, 16)))
     assert all(0 < share < 1 for share in share_on_object(networks, data).values())
 

@@ -1,4 +1,4 @@
-"""Generated from nbs/distillation/33_benchmark.ipynb by tools/export.py. Edit the notebook, not this file."""
+"""Generated from nbs/distillation/38_benchmark.ipynb by tools/export.py. Edit the notebook, not this file."""
 from moonshine.benchmarking import *
 
 
@@ -6,16 +6,15 @@ import json
 
 import torch
 from fastcore.test import test_close, test_eq, test_fail
-from torch.nn import functional as F
+from moonshine.training.progress import Progress
+from moonshine.training.state import State, optimizer_for
 
+from moonshine.costs.timing import Stopwatch
 from moonshine.data.drawing import shapes
 from moonshine.losses.attention import Taps, attention_map, student_loss
-from moonshine.losses.base import Output
 from moonshine.models.wide_resnet import wrn
 from moonshine.training.loop import train_epoch
-from moonshine.training.progress import Progress
 from moonshine.training.recipe import Recipe
-from moonshine.training.state import State, optimizer_for
 
 
 def test_both_loops_have_the_same_loss():
@@ -72,8 +71,8 @@ def test_turns_medians_and_ratios():
 
 
 def test_a_training_step_is_three_forward_passes():
-    test_eq(work("S", None), 3 * work("S", None, training=False))
-    test_eq(work("G(N)", "S") - work("G(N)", None), work("S", None, training=False))
+    test_eq(work_per_image("S", None), 3 * work_per_image("S", None, training=False))
+    test_eq(work_per_image("G(N)", "S") - work_per_image("G(N)", None), work_per_image("S", None, training=False))
     assert product_peak(torch.float32, seconds=0.05) > 1e8
 
 
@@ -96,6 +95,11 @@ def test_a_row_at_toy_size():
         test_close(row["ratio"], sum(row["ratios"]) / 2, eps=2e-3)
         test_eq(row["images"], dict(train=8, evaluate=100, data=320)[case.what])
         test_eq("share_of_peak" in row, case.what != "data")
+
+
+def test_the_first_step_of_each_side():
+    for side in ("textbook", "ours"):
+        first_step(side, batch_size=2)
 
 
 def test_parts_do_the_same_work():
@@ -125,6 +129,6 @@ def test_the_result_is_json_with_every_time():
     for row in result["rows"]:
         test_eq([len(times) for times in row["seconds"].values()] + [len(row["ratios"])], [2, 2, 2])
     test_eq(len(said), 3)
-    test_eq(len(table(result).splitlines()), 3)
+    test_eq(len(bench_table(result).splitlines()), 3)
     test_fail(lambda: bench(pairs=0), contains="pairs is 0")
-    print(heading(result), table(result), sep="\n\n")
+    print(heading(result), bench_table(result), sep="\n\n")

@@ -1,4 +1,4 @@
-"""Generated from nbs/paper/42_plots.ipynb by tools/export.py. Edit the notebook, not this file."""
+"""Generated from nbs/plots/47_figures.ipynb by tools/export.py. Edit the notebook, not this file."""
 from moonshine.plots.figures import *
 
 
@@ -205,7 +205,11 @@ def test_curves_hold_the_histories():
     test_eq(words, ["scratch", "kd", "all", "test", "training"])
     test_eq([axis.get_yscale() for axis in figure.axes], ["linear", "log", "log", "log"])
     test_eq(len({(line.get_marker(), line.get_color()) for line in figure.axes[0].lines}), 3)
-    test_fail(lambda: curves({}), contains="no history with any of ce, kd, at, se")
+    own = curves(dict(a=[dict(epoch=1, ce=1.0, rkd=2.0), dict(epoch=2, ce=0.5, rkd=1.0)]))
+    test_eq(
+        [axis.get_title() for axis in own.axes[:3]], ["error, %", "cross-entropy", "rkd"]
+    )  # a term of your own
+    test_fail(lambda: curves({}), contains="no history with a term of the loss")
 
 
 def test_the_drawn_path_is_the_built_one():

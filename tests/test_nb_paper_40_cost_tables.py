@@ -1,4 +1,4 @@
-"""Generated from nbs/paper/44_cost_tables.ipynb by tools/export.py. Edit the notebook, not this file."""
+"""Generated from nbs/paper/40_cost_tables.ipynb by tools/export.py. Edit the notebook, not this file."""
 from moonshine.paper.cost_tables import *
 
 

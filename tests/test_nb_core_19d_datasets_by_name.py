@@ -1,4 +1,4 @@
-"""Generated from nbs/core/19b_datasets_by_name.ipynb by tools/export.py. Edit the notebook, not this file."""
+"""Generated from nbs/core/19d_datasets_by_name.ipynb by tools/export.py. Edit the notebook, not this file."""
 from moonshine.data.registry import *
 
 

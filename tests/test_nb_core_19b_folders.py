@@ -1,4 +1,4 @@
-"""Generated from nbs/core/18b_folders.ipynb by tools/export.py. Edit the notebook, not this file."""
+"""Generated from nbs/core/19b_folders.ipynb by tools/export.py. Edit the notebook, not this file."""
 from moonshine.data.folders import *
 
 

@@ -1,4 +1,4 @@
-"""Generated from nbs/core/17_drawn_shapes.ipynb by tools/export.py. Edit the notebook, not this file."""
+"""Generated from nbs/core/18c_drawn_shapes.ipynb by tools/export.py. Edit the notebook, not this file."""
 from moonshine.data.drawing import *
 
 

@@ -1,4 +1,4 @@
-"""Generated from nbs/core/15_augmentation.ipynb by tools/export.py. Edit the notebook, not this file."""
+"""Generated from nbs/core/18_augmentation.ipynb by tools/export.py. Edit the notebook, not this file."""
 from moonshine.data.augmentation import *
 
 

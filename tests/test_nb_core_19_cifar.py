@@ -1,4 +1,4 @@
-"""Generated from nbs/core/18_cifar.ipynb by tools/export.py. Edit the notebook, not this file."""
+"""Generated from nbs/core/19_cifar.ipynb by tools/export.py. Edit the notebook, not this file."""
 from moonshine.data.cifar import *
 
 

@@ -1,4 +1,4 @@
-"""Generated from nbs/distillation/31_pretrained.ipynb by tools/export.py. Edit the notebook, not this file."""
+"""Generated from nbs/distillation/36_pretrained.ipynb by tools/export.py. Edit the notebook, not this file."""
 from moonshine.pretrained import *
 
 

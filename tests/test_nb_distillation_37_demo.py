@@ -1,4 +1,4 @@
-"""Generated from nbs/distillation/32_demo.ipynb by tools/export.py. Edit the notebook, not this file."""
+"""Generated from nbs/distillation/37_demo.ipynb by tools/export.py. Edit the notebook, not this file."""
 from moonshine.demonstration import *
 
 

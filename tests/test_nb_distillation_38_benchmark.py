@@ -1,4 +1,4 @@
-"""Generated from nbs/distillation/33_benchmark.ipynb by tools/export.py. Edit the notebook, not this file."""
+"""Generated from nbs/distillation/38_benchmark.ipynb by tools/export.py. Edit the notebook, not this file."""
 from moonshine.benchmarking import *
 
 

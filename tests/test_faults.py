@@ -1,4 +1,4 @@
-"""Faults around a run: one line, status 2, nothing good overwritten, and the run comes to its proper end (`faults.py` makes them)."""
+"""Faults around a run: one line, status 2, nothing good overwritten, and the run ends as without the fault (`faults.py` makes them)."""
 
 import json
 import os

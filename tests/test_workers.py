@@ -23,7 +23,7 @@ IMAGES, BATCH = 50, 16
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """Run all that `ranks.py` does, once, in a process of its own: it forks, which a process with threads should not."""
+    """Run all that `ranks.py` does, once, in a separate process: it forks, which a process with threads should not do."""
     root, random = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
     for part, count in (("train", 5), ("val", 3)):
         for name in ("cat", "dog"):

@@ -25,7 +25,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 from kills import equal, result
 
-from moonshine.cli.main import main as moonshine
+from moonshine.cli.program import main as moonshine
 from moonshine.data.drawing import shapes
 from moonshine.data.registry import DATASETS
 from moonshine.training import checkpoints, loop

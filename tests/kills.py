@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 
-from moonshine.cli.main import main as moonshine
+from moonshine.cli.program import main as moonshine
 from moonshine.data.drawing import shapes
 from moonshine.data.registry import DATASETS
 from moonshine.errors import InputError

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from browser_kit import LessonPage, Tally, find_chromium, jupyterlab_server, what_is_missing
 
-from moonshine.cli.course import copy_course, lessons
+from moonshine.cli.course_commands import copy_course, lessons
 
 COURSE = Path(os.environ.get("MOONSHINE_COURSE") or Path(__file__).resolve().parent.parent / "nbs" / "course")
 WIDTHS = 1280, 700

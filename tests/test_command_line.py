@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from moonshine.cli.main import main
+from moonshine.cli.program import main
 from moonshine.data import registry as data
 from moonshine.data.drawing import shapes
 from moonshine.models.wide_resnet import wrn
@@ -88,9 +88,9 @@ def test_teacher_then_student(capsys):
 def test_default_flags_are_the_released_ones():
     from inspect import signature
 
-    from moonshine.cli.train import NameOptions, NetworkOptions, train_command
+    from moonshine.cli.train_commands import NameOptions, NetworkOptions, moonshine_train
 
-    default = {name: parameter.default for name, parameter in signature(train_command).parameters.items()}
+    default = {name: parameter.default for name, parameter in signature(moonshine_train).parameters.items()}
     names, network = NameOptions(), NetworkOptions()
     assert names.run_name("teacher", network) == "wrn_40_2_T"
     assert names.run_name("student", network) == "wrn_40_2_student_KT"

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from moonshine.cli.main import main
+from moonshine.cli.program import main
 from moonshine.costs.counting import paper_parameters
 from moonshine.models.wide_resnet import wrn
 from moonshine.paper import report

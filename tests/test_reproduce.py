@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from moonshine.cli.main import main
+from moonshine.cli.program import main
 from moonshine.paper.plan import plan
 from moonshine.paper.results import read_result
 from moonshine.paper.runner import fingerprint

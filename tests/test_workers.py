@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from moonshine.cli.main import main as moonshine
+from moonshine.cli.program import main as moonshine
 from moonshine.data.drawing import shapes
 from moonshine.data.registry import DATASETS
 from moonshine.training import checkpoints
@@ -153,7 +153,7 @@ few = data.shapes(train=64, test=33)
 data.DATASETS["shapes"] = lambda *arguments: few
 
 import time
-from moonshine.cli import main as cli
+from moonshine.cli import program as cli
 first_to_say = cli.first_to_say
 cli.first_to_say = lambda line: time.sleep(1) or first_to_say(line)     # torchrun's SIGTERM comes before the line is said
 cli.main()

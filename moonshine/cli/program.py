@@ -14,7 +14,14 @@ import warnings
 from contextlib import ExitStack, contextmanager, redirect_stdout
 
 # Importing a module of commands registers them with the app.
-from . import bench, costs, course, distill, paper, train  # noqa: F401
+from moonshine.cli import (  # noqa: F401
+    bench_commands,
+    cost_commands,
+    course_commands,
+    distill_commands,
+    paper_commands,
+    train_commands,
+)
 from .options import app
 from ..errors import InputError
 

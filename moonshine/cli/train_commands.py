@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['IMAGENET', 'NOT_TRAINED', 'use_dataset_defaults', 'DataOptions', 'NetworkOptions', 'find_block', 'new_network',
-           'NameOptions', 'RecipeOptions', 'MethodOptions', 'make_loss', 'train_command', 'Job', 'train_one',
+           'NameOptions', 'RecipeOptions', 'MethodOptions', 'make_loss', 'moonshine_train', 'Job', 'train_one',
            'load_teacher']
 
 # %% ../../nbs/cli/63_train.ipynb #00000002
@@ -18,13 +18,13 @@ from moonshine.cli.options import (
     DistillationOptions,
     OptimizerOptions,
     RunOptions,
+    add_command,
     check_image_size,
     check_not_negative,
-    command,
     number_list,
     option,
 )
-from .running import check_classes, describe, run_settings, run_training, teacher_file
+from .running import check_classes, network_line, run_settings, run_training, teacher_file
 from ..errors import InputError
 from ..methods import Method
 
@@ -270,7 +270,7 @@ def make_loss(
     return method.loss(len(data.classes), len(sizes))
 
 # %% ../../nbs/cli/63_train.ipynb #00000015
-@command(
+@add_command(
     "train",
     "moonshine train cifar10 teacher --data_dir data --download",
     "moonshine train cifar10 student --conv G8B2 --blocktype Bottle --alpha 0.9 --beta 0",
@@ -278,7 +278,7 @@ def make_loss(
     "moonshine train cifar10 student --conv 'G(N/8)' --save_config student.toml",
     "moonshine train --config student.toml --seed 1",
 )
-def train_command(
+def moonshine_train(
     context: typer.Context,
     dataset: Annotated[
         str,
@@ -339,9 +339,9 @@ def train_one(
     data, loss = options.load(job.dataset), cross_entropy()
     if len(data.classes) != 10:
         model = new_network(job.network, job.block, len(data.classes), job.recipe.seed)
-    print(describe(job.mode, job.settings.name, model))
+    print(network_line(job.mode, job.settings.name, model))
     if teacher:
-        print(describe("teacher", path, teacher))
+        print(network_line("teacher", path, teacher))
         check_classes(teacher, data)
         loss = make_loss(job.method, model, teacher, data)
     method = {**job.method.settings(), "aux_loss": job.method.aux.upper()} if job.mode == "student" else {}

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['StudentOptions', 'ImageOptions', 'ScheduleOptions', 'TransferOptions', 'DistillJob', 'make_job', 'check_job',
            'check_gain', 'print_plan', 'normalized_by', 'find_or_train_teacher', 'train_teacher',
-           'start_from_torchvision', 'copy_fitting', 'train_student', 'distill_command']
+           'start_from_torchvision', 'copy_fitting', 'train_student', 'moonshine_distill']
 
 # %% ../../nbs/cli/64_distill.ipynb #00000002
 import warnings
@@ -19,13 +19,13 @@ from moonshine.cli.options import (
     DistillationOptions,
     OptimizerOptions,
     RunOptions,
+    add_command,
     check_image_size,
     check_not_negative,
-    command,
     name_list,
     option,
 )
-from .running import describe, leave, run_settings, run_training
+from .running import leave, network_line, run_settings, run_training
 from ..errors import InputError
 
 # %% ../../nbs/cli/64_distill.ipynb #00000005
@@ -258,7 +258,7 @@ def find_or_train_teacher(
     if not saved or job.teacher_run.resume and done < planned:
         return train_teacher(job, data, file)
     teacher = checkpoints.load(file)[0]
-    print(describe("teacher", file, teacher))
+    print(network_line("teacher", file, teacher))
     return teacher, normalized_by(data, saved.get("normalization"))
 
 
@@ -271,7 +271,7 @@ def train_teacher(
     from moonshine.losses.base import cross_entropy
 
     teacher = job.new_network(len(data.classes))
-    print(describe("teacher", job.teacher_run.name, teacher))
+    print(network_line("teacher", job.teacher_run.name, teacher))
     started = file.exists()
     print(f"{file} is not finished; resuming" if started else f"there is no {file} yet: it is trained first")
     if job.pretrained:
@@ -344,14 +344,14 @@ def train_student(
         leave(stop)
 
 # %% ../../nbs/cli/64_distill.ipynb #00000017
-@command(
+@add_command(
     "distill",
     "moonshine distill resnet18 --data_dir images --dry_run",
     "moonshine distill resnet18 --data_dir images --block 'G(4)' --pretrained",
     "moonshine distill mobilenet_v3_large --data_dir images --block 'G(N)' --round_groups",
     "moonshine distill resnet50 --data_dir big_images --stream --image_size 224 --workers 8",
 )
-def distill_command(
+def moonshine_distill(
     context: typer.Context,
     architecture: Annotated[
         str, typer.Argument(help="a torchvision network: resnet18, mobilenet_v3_large, ...")

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from fastcore.test import test_eq
+
 from moonshine.cli.program import main
 
 

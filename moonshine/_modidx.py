@@ -346,6 +346,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                                                                             'moonshine/cli/options.py'),
                                        'moonshine.cli.options.OptimizerOptions': ( 'cli/options.html#optimizeroptions',
                                                                                    'moonshine/cli/options.py'),
+                                       'moonshine.cli.options.OptimizerOptions.fields_of_recipe': ( 'cli/options.html#optimizeroptions.fields_of_recipe',
+                                                                                                    'moonshine/cli/options.py'),
                                        'moonshine.cli.options.RunOptions': ('cli/options.html#runoptions', 'moonshine/cli/options.py'),
                                        'moonshine.cli.options.RunOptions.check': ( 'cli/options.html#runoptions.check',
                                                                                    'moonshine/cli/options.py'),

@@ -43,9 +43,8 @@ def test_a_copied_course_overwrites_nothing():
 
 
 def test_lab_opens_a_copy_of_the_course():
-    from moonshine.cli.program import main
-
     import moonshine
+    from moonshine.cli.program import main
 
 
     def run(*arguments):

@@ -12,6 +12,7 @@ import sys
 from unittest.mock import patch
 
 from fastcore.test import test_eq
+
 from moonshine.cli.program import app, time_to_say
 
 

@@ -114,16 +114,7 @@ class ScheduleOptions(OptimizerOptions):
         "The paper's recipe over a number of epochs."
         from moonshine.training.recipe import Recipe
 
-        recipe = Recipe(
-            batch_size=self.batch_size,
-            learning_rate=self.lr,
-            weight_decay=self.weight_decay,
-            seed=self.seed,
-            amp=self.amp,
-            compile=self.compile,
-            val_fraction=self.val_fraction,
-        )
-        return recipe.scaled_to(epochs)
+        return Recipe(**self.fields_of_recipe()).scaled_to(epochs)
 
     def recipes(self) -> tuple:  # of (teacher, student)
         "The recipes of teacher and student."

@@ -112,6 +112,13 @@ class OptimizerOptions:
     weight_decay: Annotated[float, option("weight decay of all parameters", "--weightDecay")] = 5e-4
     seed: Annotated[int, option("random seed of weights, data order and augmentation", "--seed")] = 0
     amp: Annotated[str, option("precision: none (float32), bf16, or auto", "--amp")] = "none"
+    augmentation: Annotated[
+        str | None,
+        option(
+            "augmentations in order, as pad_crop,flip,cutout, or none (default: the dataset's)",
+            "--augmentation",
+        ),
+    ] = None
     val_fraction: Annotated[
         float,
         option(
@@ -123,7 +130,22 @@ class OptimizerOptions:
         bool, option("torch.compile the training step; pays in runs of an hour or more", "--compile")
     ] = False
 
-# %% ../../nbs/cli/60_options.ipynb #0000000f
+    def fields_of_recipe(self) -> dict:
+        "These options as fields of a `Recipe`."
+        from moonshine.data.augmentation import parse_augmentation
+
+        return dict(
+            batch_size=self.batch_size,
+            learning_rate=self.lr,
+            weight_decay=self.weight_decay,
+            seed=self.seed,
+            amp=self.amp,
+            augmentation=None if self.augmentation is None else parse_augmentation(self.augmentation),
+            val_fraction=self.val_fraction,
+            compile=self.compile,
+        )
+
+# %% ../../nbs/cli/60_options.ipynb #00000010
 @dataclass(frozen=True)
 class DistillationOptions:
     "The weight of knowledge distillation, and the convention of the losses."
@@ -153,7 +175,7 @@ class DistillationOptions:
 
         check_convention(self.convention)
 
-# %% ../../nbs/cli/60_options.ipynb #00000011
+# %% ../../nbs/cli/60_options.ipynb #00000012
 @dataclass(frozen=True)
 class RunOptions:
     "Where a run is kept, on which device it trains, and how often it is saved."
@@ -191,7 +213,7 @@ def check_image_size(
     if size < 8:
         raise InputError(f"--image_size is {size}; it must be 8 or more")
 
-# %% ../../nbs/cli/60_options.ipynb #00000014
+# %% ../../nbs/cli/60_options.ipynb #00000015
 def number_list(
     text: str,  # a JSON list of whole numbers, as in --epoch_step '[60,120,160]'
 ) -> tuple:

@@ -209,15 +209,9 @@ class RecipeOptions(OptimizerOptions):
         steps = number_list(self.epoch_step)
         recipe = Recipe(
             epochs=self.epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.lr,
             lr_decay_ratio=self.lr_decay_ratio,
             epoch_step=steps,
-            weight_decay=self.weight_decay,
-            seed=self.seed,
-            amp=self.amp,
-            compile=self.compile,
-            val_fraction=self.val_fraction,
+            **self.fields_of_recipe(),
         )
         return check_recipe(recipe)
 

@@ -523,7 +523,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
             'moonshine.data.cifar': { 'moonshine.data.cifar.cifar10': ('core/cifar.html#cifar10', 'moonshine/data/cifar.py'),
                                       'moonshine.data.cifar.cifar100': ('core/cifar.html#cifar100', 'moonshine/data/cifar.py'),
                                       'moonshine.data.cifar.read_cifar': ('core/cifar.html#read_cifar', 'moonshine/data/cifar.py')},
-            'moonshine.data.datasets': {},
             'moonshine.data.drawing': { 'moonshine.data.drawing.Dice': ('core/drawn_shapes.html#dice', 'moonshine/data/drawing.py'),
                                         'moonshine.data.drawing.Dice.__init__': ( 'core/drawn_shapes.html#dice.__init__',
                                                                                   'moonshine/data/drawing.py'),

@@ -1,4 +1,4 @@
-"""A real JupyterLab in a real browser, for tests/test_browser.py: the server, the page of a lesson, a panel on it.
+"""A real JupyterLab in a real browser, for tests/test_browser.py: the server, a lesson, a panel.
 
 Nothing here knows a lesson or a panel by name: everything is derived from the page.
 """
@@ -33,7 +33,8 @@ TOO_WIDE = """panel => {
 }"""
 # Text of the notebook from the top to a panel's cell: prose, code and outputs.
 ABOVE = """panel => {
-    const cells = [...document.querySelectorAll('.jp-Notebook .jp-Cell')], own = cells.indexOf(panel.closest('.jp-Cell'));
+    const cells = [...document.querySelectorAll('.jp-Notebook .jp-Cell')];
+    const own = cells.indexOf(panel.closest('.jp-Cell'));
     return cells.slice(0, own + 1).map(cell => cell.innerText).join('\\n');
 }"""
 NOISE = ("favicon", "ResizeObserver loop")  # console errors that are not ours
@@ -72,7 +73,7 @@ def what_is_missing() -> str:
     """Return why the browser tests can't run here, or an empty string."""
     try:
         import jupyterlab.galata  # noqa: E401, F401
-        import playwright.sync_api
+        import playwright.sync_api  # noqa: F401
     except ImportError as error:
         return f"no browser tests without {error.name}: pip install -e '.[dev]'"
     if find_chromium():
@@ -210,7 +211,8 @@ class LessonPage:
 
     def images(self) -> int:
         """Count the stored images that are visible, excluding those of live panels."""
-        return self.page.evaluate("""[...document.querySelectorAll('.jp-Notebook .jp-RenderedImage img')].filter(
+        return self.page.evaluate("""[
+            ...document.querySelectorAll('.jp-Notebook .jp-RenderedImage img')].filter(
             i => i.naturalWidth > 0 && i.getBoundingClientRect().width > 0).length""")
 
     def panels(self) -> list["PanelOnPage"]:
@@ -232,8 +234,8 @@ class LessonPage:
         needed = self.page.evaluate("""() => [...document.querySelectorAll('.jp-Notebook .jp-Cell')].reduce(
             (sum, cell) => sum + cell.getBoundingClientRect().height, 0)""")
         self.set_width(size["width"], int(min(needed + 300, limit)))
-        self.page.evaluate("""() => document.querySelectorAll('.jp-Notebook, .jp-WindowedPanel-outer').forEach(
-            e => { e.scrollTop = 0; })""")
+        self.page.evaluate("""() => { const outer = '.jp-Notebook, .jp-WindowedPanel-outer';
+            document.querySelectorAll(outer).forEach(e => { e.scrollTop = 0; }); }""")
         self.page.screenshot(path=path)
         self.set_width(**size)
 
@@ -251,7 +253,8 @@ class PanelOnPage:
             self.element.locator(".moonshine-image"),
             self.element.locator("[role=status]"),
         )
-        self.code_cell = self.element.evaluate("""p => [...document.querySelectorAll('.jp-Notebook .jp-CodeCell')]
+        self.code_cell = self.element.evaluate("""p => [
+            ...document.querySelectorAll('.jp-Notebook .jp-CodeCell')]
             .indexOf(p.closest('.jp-CodeCell'))""")
         self.texts, self.sources = set(), set()
 
@@ -312,7 +315,7 @@ class PanelOnPage:
         return [found.nth(i) for i in range(found.count()) if found.nth(i).evaluate(alive)]
 
     def by_keyboard(self) -> int:
-        """Operate every slider, menu and checkbox by keyboard, or else a button; return how many had an effect."""
+        """Operate all sliders, menus and checkboxes by keyboard, or else a button; count the effects."""
         actions = [
             ("slider", lambda h=handle: self.press_arrow(h)) for handle in self.controls(".noUi-handle")
         ]
@@ -334,7 +337,7 @@ class PanelOnPage:
         handle.press("ArrowLeft" if at_end else "ArrowRight")
 
     def next_option(self, menu) -> None:
-        """Open a menu and choose the second or the previous option (JupyterLab intercepts arrow keys on a closed menu)."""
+        """Open a menu and choose an option (JupyterLab intercepts arrow keys on a closed menu)."""
         first = menu.evaluate("m => m.selectedIndex === 0")
         menu.focus()
         for key in ("Space", "ArrowDown" if first else "ArrowUp", "Enter"):
@@ -363,7 +366,7 @@ class PanelOnPage:
         return self.shows() != shown
 
     def drag(self, handle) -> None:
-        """Drag a handle over more than half of its slider (it may have only two positions), to the side with more space."""
+        """Drag a handle over more than half of its slider, which may have only two positions."""
         handle.scroll_into_view_if_needed()
         box = handle.bounding_box()
         left, width = (
@@ -417,9 +420,11 @@ class PanelOnPage:
     def hides_what_is_stored(self) -> bool:
         """Return whether the static image and text below a live panel are hidden."""
         return self.element.evaluate("""p => {
-            const outputs = [...p.closest('.jp-OutputArea').querySelectorAll(':scope > .jp-OutputArea-child')];
+            const area = p.closest('.jp-OutputArea');
+            const outputs = [...area.querySelectorAll(':scope > .jp-OutputArea-child')];
             const below = outputs.slice(outputs.findIndex(output => output.contains(p)) + 1).slice(0, 2);
-            return below.length === 2 && below.every(output => output.getBoundingClientRect().height === 0); }""")
+            const hidden = output => output.getBoundingClientRect().height === 0;
+            return below.length === 2 && below.every(hidden); }""")
 
 
 OTHER_CHOICE = ".widget-toggle-button:not(.mod-active)"

@@ -1,7 +1,7 @@
 """The lessons in a real browser: open and run each one, and operate every panel by keyboard and pointer.
 
-The tests are skipped without Chromium or playwright; with MOONSHINE_REQUIRE_BROWSER=1 they fail instead. Screenshots
-and the counts, browser.json, go to MOONSHINE_SCREENSHOTS or a temporary folder.
+The tests are skipped without Chromium or playwright; with MOONSHINE_REQUIRE_BROWSER=1 they fail instead.
+Screenshots and the counts, browser.json, go to MOONSHINE_SCREENSHOTS or a temporary folder.
 """
 
 import json

@@ -22,7 +22,8 @@ from matplotlib.ticker import MaxNLocator
 from torch.nn import functional as F
 
 # %% ../../nbs/panels/52_loss_panels.ipynb #5a1e0010
-from ..data.datasets import Data, shapes
+from ..data.drawing import shapes
+from ..data.images import Data
 from ..errors import lookup
 from ..losses.attention import Taps, student_loss
 from ..losses.kd import CONVENTIONS, soft_term, soft_weight

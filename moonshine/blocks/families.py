@@ -9,7 +9,6 @@ __all__ = ['DEPTHWISE', 'RELEASED_NAMES', 'block_layers', 'group_count', 'diviso
 # %% ../../nbs/core/05_families.ipynb #00000002
 from dataclasses import replace
 
-from . import custom  # noqa: F401 (registers the blocks of a user's own file)
 from .layers import Layer, ModuleLayer
 from .notation import FAMILIES, Block, Family, Form, Kind, parse_block, register_block
 from ..errors import InputError
@@ -219,6 +218,9 @@ register_block(
         unsuited=no_groups_no_bias,
     )
 )
+
+# %% ../../nbs/core/05_families.ipynb #b1000041
+from . import custom  # noqa: F401 (registers the blocks of a user's own file)
 
 # %% ../../nbs/core/05_families.ipynb #0000001e
 RELEASED_NAMES = (  # the rows of the released program's table; ACDC is known to it besides

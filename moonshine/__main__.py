@@ -1,5 +1,5 @@
 """`python -m moonshine` is the `moonshine` command."""
-from moonshine.cli.main import main
+from moonshine.cli.program import main
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,6 @@
-"""A real JupyterLab in a real browser, for tests/test_browser.py: the server, the page of a lesson, a panel on it.
+"""A real JupyterLab in a real browser, for tests/test_browser.py: the server, a lesson, a panel.
 
-Nothing here knows a lesson or a panel by name: all is driven by what stands on the page.
+Nothing here knows a lesson or a panel by name: everything is derived from the page.
 """
 
 import json
@@ -22,7 +22,7 @@ READY = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.
 RUN = """() => { window.moonshineRan = false;
     jupyterapp.commands.execute('notebook:run-all-cells').finally(() => { window.moonshineRan = true; }); }"""
 SAVED = "() => !jupyterapp.shell.currentWidget.context.model.dirty"
-# Elements of a panel that are wider than it, or a panel that is wider than its cell, or a page than its window.
+# Elements that extend beyond the right edge of their cell or of the window.
 TOO_WIDE = """panel => {
     const room = panel.closest('.jp-OutputArea-output').getBoundingClientRect().right + 1, found = [];
     for (const e of [panel, ...panel.querySelectorAll('*')]) {
@@ -31,17 +31,18 @@ TOO_WIDE = """panel => {
     }
     return found;
 }"""
-# Text of the notebook from its top to a panel's own cell: prose, code and outputs.
+# Text of the notebook from the top to a panel's cell: prose, code and outputs.
 ABOVE = """panel => {
-    const cells = [...document.querySelectorAll('.jp-Notebook .jp-Cell')], own = cells.indexOf(panel.closest('.jp-Cell'));
+    const cells = [...document.querySelectorAll('.jp-Notebook .jp-Cell')];
+    const own = cells.indexOf(panel.closest('.jp-Cell'));
     return cells.slice(0, own + 1).map(cell => cell.innerText).join('\\n');
 }"""
-NOISE = ("favicon", "ResizeObserver loop")  # what the browser complains of that is not ours
+NOISE = ("favicon", "ResizeObserver loop")  # console errors that are not ours
 
 
 @dataclass
 class Tally:
-    """What a session of browser tests has done."""
+    """Counts of what the browser tests did."""
 
     lessons: int = 0
     panels_moved: int = 0
@@ -50,7 +51,7 @@ class Tally:
     seconds: dict = field(default_factory=dict)
 
     def check(self, holds, message: str) -> None:
-        """Assert, and count it."""
+        """Assert, and count the assertion."""
         self.assertions += 1
         assert holds, message
 
@@ -62,17 +63,17 @@ class Tally:
 
 
 def find_chromium() -> str | None:
-    """Return the browser to use: MOONSHINE_CHROMIUM, or chromium on the path."""
+    """Return the path of the browser: MOONSHINE_CHROMIUM, or chromium on the PATH."""
     return (
         os.environ.get("MOONSHINE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     )
 
 
 def what_is_missing() -> str:
-    """Say why there can be no browser test here, or nothing."""
+    """Return why the browser tests can't run here, or an empty string."""
     try:
         import jupyterlab.galata  # noqa: E401, F401
-        import playwright.sync_api
+        import playwright.sync_api  # noqa: F401
     except ImportError as error:
         return f"no browser tests without {error.name}: pip install -e '.[dev]'"
     if find_chromium():
@@ -81,14 +82,14 @@ def what_is_missing() -> str:
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens on."""
+    """Return an unused port of this machine."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
 
 
 def write_settings(home: Path, course: Path, port: int) -> None:
-    """Write the configuration of a server that has no secrets, asks nothing, and leaves the user's own settings alone."""
+    """Configure a server without a token or dialogs that doesn't touch the user's own settings."""
     (home / "jupyter_server_config.py").write_text(
         "from jupyterlab.galata import configure_jupyter_server\nconfigure_jupyter_server(c)\n"
         f"c.ServerApp.ip = '127.0.0.1'\nc.ServerApp.port = {port}\nc.ServerApp.allow_root = True\n"
@@ -111,7 +112,7 @@ def write_settings(home: Path, course: Path, port: int) -> None:
 
 @contextmanager
 def jupyterlab_server(course: Path, home: Path):
-    """Run JupyterLab on the folder `course`, its own files under `home`; gives its address."""
+    """Run JupyterLab on the folder `course`, with its own files in `home`; yields its URL."""
     port = free_port()
     write_settings(home, course, port)
     env = {
@@ -156,7 +157,7 @@ def wait_for_server(server, url: str, log: Path, limit: float = 60) -> None:
 
 
 class LessonPage:
-    """A notebook, open in JupyterLab."""
+    """A notebook that is open in JupyterLab."""
 
     def __init__(self, browser, url: str, path: Path, tally: Tally):
         self.url, self.path, self.tally, self.complaints = url, path, tally, []
@@ -169,12 +170,12 @@ class LessonPage:
         self.page.on("pageerror", lambda error: self.complain(str(error)))
 
     def complain(self, text: str) -> None:
-        """Keep an error of the browser's console."""
+        """Record an error from the browser's console."""
         if not any(word in text for word in NOISE):
             self.complaints.append(text)
 
     def open(self) -> None:
-        """Open the notebook as the file has it, its kernel started, the side bar closed."""
+        """Open the notebook as stored, start its kernel, and close the sidebar."""
         self.page.goto(f"{self.url}/lab/tree/{self.path.name}?reset")
         self.page.wait_for_function(READY)
         self.page.evaluate("jupyterapp.shell.collapseLeft()")
@@ -187,20 +188,20 @@ class LessonPage:
         self.page.wait_for_function(READY)
 
     def set_width(self, width: int, height: int = 900) -> None:
-        """Change the window, and wait until the page has followed."""
+        """Resize the window, and wait until the page has adapted."""
         self.page.set_viewport_size({"width": width, "height": height})
         self.page.wait_for_timeout(400)
 
     def count(self, selector: str) -> int:
-        """Count the elements on the page."""
+        """Count the matching elements on the page."""
         return self.page.locator(selector).count()
 
     def text(self, selector: str) -> str:
-        """Join the text of all these elements."""
+        """Return the text of all matching elements."""
         return "\n".join(self.page.locator(selector).all_inner_texts())
 
     def prompts(self) -> list[str]:
-        """Return what stands left of the code cells: "[1]:", and "[ ]:" where one was not run."""
+        """Return the prompts of the code cells: "[1]:", or "[ ]:" for a cell that has not run."""
         code = self.page.locator(".jp-Notebook .jp-CodeCell")
         return [
             code.nth(i).locator(".jp-InputPrompt").inner_text().strip()
@@ -209,8 +210,9 @@ class LessonPage:
         ]
 
     def images(self) -> int:
-        """Count the stored images that are seen: loaded, with a size on the page, and not a panel's own."""
-        return self.page.evaluate("""[...document.querySelectorAll('.jp-Notebook .jp-RenderedImage img')].filter(
+        """Count the stored images that are visible, excluding those of live panels."""
+        return self.page.evaluate("""[
+            ...document.querySelectorAll('.jp-Notebook .jp-RenderedImage img')].filter(
             i => i.naturalWidth > 0 && i.getBoundingClientRect().width > 0).length""")
 
     def panels(self) -> list["PanelOnPage"]:
@@ -218,28 +220,28 @@ class LessonPage:
         return [PanelOnPage(self, index) for index in range(self.count(".jp-Notebook .moonshine-panel"))]
 
     def save(self) -> None:
-        """Save the notebook and wait for the file."""
+        """Save the notebook and wait until it is written."""
         self.page.evaluate("jupyterapp.commands.execute('docmanager:save')")
         self.page.wait_for_function(SAVED)
 
     def stop_kernel(self) -> None:
-        """End the kernel, for its memory."""
+        """Shut down the kernel to free its memory."""
         self.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
 
     def screenshot(self, path: Path, limit: int = 12_000) -> None:
-        """Take a image of the whole notebook, from its title on."""
+        """Take a screenshot of the whole notebook, starting at its title."""
         size = self.page.viewport_size
         needed = self.page.evaluate("""() => [...document.querySelectorAll('.jp-Notebook .jp-Cell')].reduce(
             (sum, cell) => sum + cell.getBoundingClientRect().height, 0)""")
         self.set_width(size["width"], int(min(needed + 300, limit)))
-        self.page.evaluate("""() => document.querySelectorAll('.jp-Notebook, .jp-WindowedPanel-outer').forEach(
-            e => { e.scrollTop = 0; })""")
+        self.page.evaluate("""() => { const outer = '.jp-Notebook, .jp-WindowedPanel-outer';
+            document.querySelectorAll(outer).forEach(e => { e.scrollTop = 0; }); }""")
         self.page.screenshot(path=path)
         self.set_width(**size)
 
 
 class PanelOnPage:
-    """A live panel, known by its place on the page."""
+    """A live panel, identified by its index on the page."""
 
     def __init__(self, lesson: LessonPage, index: int):
         self.lesson, self.page = lesson, lesson.page
@@ -251,34 +253,35 @@ class PanelOnPage:
             self.element.locator(".moonshine-image"),
             self.element.locator("[role=status]"),
         )
-        self.code_cell = self.element.evaluate("""p => [...document.querySelectorAll('.jp-Notebook .jp-CodeCell')]
+        self.code_cell = self.element.evaluate("""p => [
+            ...document.querySelectorAll('.jp-Notebook .jp-CodeCell')]
             .indexOf(p.closest('.jp-CodeCell'))""")
         self.texts, self.sources = set(), set()
 
     def check(self, holds, message: str) -> None:
-        """Assert of this panel."""
+        """Assert something about this panel."""
         self.lesson.tally.check(holds, f"{self.lesson.path.name}, panel {self.name}: {message}")
 
     def number(self) -> int:
-        """Return how often the image was drawn."""
+        """Return how many times the image was drawn."""
         return int(self.image.get_attribute("data-n"))
 
     def look(self) -> None:
-        """Check what is shown at any time: a image that has loaded, its words, no failure."""
+        """Check what every state must show: a loaded image, a text, and no error."""
         alt, text = self.image.get_attribute("alt"), self.status.inner_text()
         self.page.wait_for_function("i => i.naturalWidth > 0", arg=self.image.element_handle())
         self.check(self.image.evaluate("i => i.complete && i.naturalWidth > 0"), "the image did not load")
-        self.check(len(alt) > 20 and len(text) > 20, f"has no words: {alt!r}, {text!r}")
+        self.check(len(alt) > 20 and len(text) > 20, f"has no text: {alt!r}, {text!r}")
         self.check("This panel failed" not in text, text)
         self.texts.add(text)
         self.sources.add(self.image.get_attribute("src"))
 
     def shows(self) -> tuple:
-        """Return the image and the words."""
+        """Return the image and the text."""
         return self.image.get_attribute("src"), self.status.inner_text()
 
     def moves(self, what: str, act) -> bool:
-        """Do something that must lead to a new drawing; was it another image, or were there other words?"""
+        """Do something that must cause a redraw; return whether the image or the text changed."""
         before, shown = self.number(), self.shows()
         act()
         self.wait_beyond(before, what)
@@ -286,7 +289,7 @@ class PanelOnPage:
         return self.shows() != shown
 
     def wait_beyond(self, before: int, what: str) -> None:
-        """Wait for a image after number `before`, and until no more come."""
+        """Wait for an image later than number `before`, and until there are no more."""
         js = "([panel, n]) => +panel.querySelector('.moonshine-image').dataset.n > n"
         try:
             self.page.wait_for_function(js, arg=[self.element.element_handle(), before], timeout=15_000)
@@ -298,7 +301,7 @@ class PanelOnPage:
         self.settle()
 
     def settle(self, limit: float = 4) -> None:
-        """Wait until the kernel is idle and the image stays, but not for a training that goes on."""
+        """Wait until the kernel is idle and the image is stable, but not for the end of a training."""
         end, number = time.time() + limit, None
         while number != self.number() and time.time() < end:
             number = self.number()
@@ -306,20 +309,20 @@ class PanelOnPage:
             self.page.wait_for_function(READY)
 
     def controls(self, selector: str) -> list:
-        """Return the controls of a kind that are not switched off."""
+        """Return the enabled controls of one kind."""
         found = self.element.locator(selector)
         alive = "e => e.offsetParent && !e.closest('[disabled]')"
         return [found.nth(i) for i in range(found.count()) if found.nth(i).evaluate(alive)]
 
     def by_keyboard(self) -> int:
-        """Move every slider, menu and tick by keys, or else a button; returns how many moves showed."""
+        """Operate all sliders, menus and checkboxes by keyboard, or else a button; count the effects."""
         actions = [
             ("slider", lambda h=handle: self.press_arrow(h)) for handle in self.controls(".noUi-handle")
         ]
         for menu in self.controls("select"):
             actions += [("menu", lambda m=menu: self.next_option(m))] * 2  # there and back
         actions += [
-            ("tick", lambda t=tick: t.press("Space")) for tick in self.controls("input[type=checkbox]")
+            ("checkbox", lambda b=box: b.press("Space")) for box in self.controls("input[type=checkbox]")
         ]
         shown = sum(self.moves(f"{what} by keyboard", act) for what, act in actions)
         if not shown:
@@ -328,13 +331,13 @@ class PanelOnPage:
         return shown
 
     def press_arrow(self, handle) -> None:
-        """Move a slider one step, to the right unless it is at its end."""
+        """Move a slider by one step, to the right unless it is at its end."""
         at_end = handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax")
         handle.focus()
         handle.press("ArrowLeft" if at_end else "ArrowRight")
 
     def next_option(self, menu) -> None:
-        """Open a menu and choose its second word, or the one before (JupyterLab takes arrow keys from a closed menu)."""
+        """Open a menu and choose an option (JupyterLab intercepts arrow keys on a closed menu)."""
         first = menu.evaluate("m => m.selectedIndex === 0")
         menu.focus()
         for key in ("Space", "ArrowDown" if first else "ArrowUp", "Enter"):
@@ -342,7 +345,7 @@ class PanelOnPage:
             self.page.wait_for_timeout(100)
 
     def by_pointer(self) -> int:
-        """Drag a slider, click a word of each row, press the buttons; returns how many moves showed."""
+        """Drag a slider, click a button of each row, press the others; return how many had an effect."""
         shown = 0
         for handle in self.controls(".noUi-handle")[:1]:
             shown += self.moves("slider dragged", lambda: self.drag(handle))
@@ -353,7 +356,7 @@ class PanelOnPage:
         return shown
 
     def click(self, button) -> bool:
-        """Press a button, which may do nothing now, or be off by now; was there something new?"""
+        """Press a button, which may be disabled by now; return whether anything changed."""
         shown = self.shows()
         if button.is_enabled():
             button.click()
@@ -363,7 +366,7 @@ class PanelOnPage:
         return self.shows() != shown
 
     def drag(self, handle) -> None:
-        """Pull a handle more than half the length of its slider (it may have two places only) to the side with more room."""
+        """Drag a handle over more than half of its slider, which may have only two positions."""
         handle.scroll_into_view_if_needed()
         box = handle.bounding_box()
         left, width = (
@@ -379,11 +382,11 @@ class PanelOnPage:
         self.page.mouse.up()
 
     def is_gate(self) -> bool:
-        """Is this a question that wants a guess?"""
+        """Return whether this is a prediction gate."""
         return self.name == "gate"
 
     def pass_gate(self) -> None:
-        """Guess, commit, and read an answer that was nowhere above."""
+        """Guess, commit, and check that the answer was nowhere on the page before."""
         self.look()
         self.check("You said" not in self.status.inner_text(), "the answer shows before the commit")
         above = self.element.evaluate(ABOVE)
@@ -395,7 +398,7 @@ class PanelOnPage:
         for row in self.controls(".widget-toggle-buttons"):
             self.moves(
                 "a word chosen", row.locator(OTHER_CHOICE).first.click
-            )  # a closed gate need not show it
+            )  # a closed gate may look the same
         self.check(
             self.moves("the commit", self.element.get_by_role("button", name="Commit").click),
             "the commit shows nothing",
@@ -404,22 +407,24 @@ class PanelOnPage:
         answer = re.search(r"You said .*?; it is (.*?): ", text)
         self.check(answer, f"no answer after the commit: {text}")
         for number in re.findall(r"\d[\d,.]*\d", answer[1]):
-            if len(re.sub(r"\D", "", number).strip("0")) > 2:  # 12 and 1000 may stand anywhere
+            if len(re.sub(r"\D", "", number).strip("0")) > 2:  # 12 and 1000 may occur anywhere
                 forms = {number, number.replace(",", "_"), number.replace(",", "")}
                 known = [form for form in forms if re.search(rf"(?<![\d.]){re.escape(form)}(?!\d)", above)]
-                self.check(not known, f"the answer, {number}, stands in the page before the commit")
+                self.check(not known, f"the answer, {number}, is on the page before the commit")
         self.lesson.tally.gates += 1
 
     def too_wide(self) -> list[str]:
-        """Name what does not fit: parts that reach beyond the cell or the window."""
+        """Return the parts that extend beyond the cell or the window."""
         return self.element.evaluate(TOO_WIDE)
 
     def hides_what_is_stored(self) -> bool:
-        """Are the image and the words for those without a kernel, below the panel, hidden as long as it lives?"""
+        """Return whether the static image and text below a live panel are hidden."""
         return self.element.evaluate("""p => {
-            const outputs = [...p.closest('.jp-OutputArea').querySelectorAll(':scope > .jp-OutputArea-child')];
+            const area = p.closest('.jp-OutputArea');
+            const outputs = [...area.querySelectorAll(':scope > .jp-OutputArea-child')];
             const below = outputs.slice(outputs.findIndex(output => output.contains(p)) + 1).slice(0, 2);
-            return below.length === 2 && below.every(output => output.getBoundingClientRect().height === 0); }""")
+            const hidden = output => output.getBoundingClientRect().height === 0;
+            return below.length === 2 && below.every(hidden); }""")
 
 
 OTHER_CHOICE = ".widget-toggle-button:not(.mod-active)"

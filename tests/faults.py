@@ -2,8 +2,8 @@
 
     python tests/faults.py [TRIES]      prints a JSON list, one entry a fault
 
-Every try starts from a run that has finished its first epoch, makes the fault happen while it goes on, looks at what is said and at what lies
-in the folder, mends the fault, goes on to the end, and compares with the run that met no fault.
+Each try starts from a run that has finished two of three epochs. It makes the fault happen while the run is resumed, checks what is printed and
+which files there are, repairs the fault, resumes the run to its end, and compares it with a run without a fault.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 from kills import equal, result
 
-from moonshine.cli.main import main as moonshine
+from moonshine.cli.program import main as moonshine
 from moonshine.data.drawing import shapes
 from moonshine.data.registry import DATASETS
 from moonshine.training import checkpoints, loop
@@ -35,7 +35,7 @@ FLAGS = "--wrn_depth 10 --wrn_width 0.5 --conv G(N) --batch_size 16 --epoch_step
 
 
 def train(folder, epochs):
-    """Go on with the run in `folder`: (exit status, what is said on standard error)."""
+    """Resume the run in `folder`: (exit status, what is printed on standard error)."""
     words = [
         "train",
         "shapes",
@@ -54,7 +54,7 @@ def train(folder, epochs):
 
 
 def files(folder):
-    """The files of the run with their contents; a file in the folder's place counts as one."""
+    """The files of the run with their contents; a file instead of the folder counts as one."""
     folder = Path(folder)
     return {
         path.name: path.read_bytes()
@@ -63,7 +63,7 @@ def files(folder):
     }
 
 
-# Faults: context managers. What they yield mends what lasts; `checkpoints` in their messages stands for the folder.
+# Faults: context managers. If a fault lasts, they yield a function that repairs it. In messages, `checkpoints` is the folder.
 
 
 @contextlib.contextmanager
@@ -137,11 +137,11 @@ def a_file_is_there(folder, draw):
     os.rename(folder, aside)
     Path(folder).write_text("a file")
 
-    def mend():
+    def repair():
         os.unlink(folder)
         os.rename(aside, folder)
 
-    yield mend
+    yield repair
 
 
 @contextlib.contextmanager
@@ -152,7 +152,7 @@ def locked(folder, draw):
 
 
 def damaged(change):
-    """The checkpoint is not what was written: `change(bytes, draw) -> bytes`. Mended as the message says, or by the file before."""
+    """The checkpoint is not what was written: `change(bytes, draw) -> bytes`. It is repaired as the message says, by the file before it."""
 
     @contextlib.contextmanager
     def fault(folder, draw):
@@ -160,12 +160,12 @@ def damaged(change):
         content = change(path.read_bytes(), draw)
         path.write_bytes(content) if content is not None else path.unlink()
 
-        def mend():
+        def repair():
             if path.exists():
                 assert path.read_bytes() == content, "a file that could not be read was touched"
             os.replace(checkpoints.before(path), path)
 
-        yield mend
+        yield repair
 
     return fault
 
@@ -223,7 +223,7 @@ def try_once(name, start, expected, draw) -> tuple[bool, str]:
     with tempfile.TemporaryDirectory() as top:
         folder = Path(top, "checkpoints")
         shutil.copytree(start, folder)
-        with fault(folder, draw) as mend:
+        with fault(folder, draw) as repair:
             before = files(folder)
             status, said = train(folder, 3)
             said = said.replace(str(folder), "checkpoints")
@@ -234,9 +234,9 @@ def try_once(name, start, expected, draw) -> tuple[bool, str]:
             )
             assert message in said, (name, said)
             after = files(folder)
-        if mend:
-            mend()
-        assert before.keys() - {LOCK} == after.keys() - {LOCK}, (name, "something was left lying about")
+        if repair:
+            repair()
+        assert before.keys() - {LOCK} == after.keys() - {LOCK}, (name, "something was left behind")
         assert all(before[key] == after[key] for key in before), (name, "something good was overwritten")
         assert train(folder, 3)[0] == 0
         return equal(result(folder), expected), said.strip().removeprefix("moonshine: ")

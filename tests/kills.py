@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 
-from moonshine.cli.main import main as moonshine
+from moonshine.cli.program import main as moonshine
 from moonshine.data.drawing import shapes
 from moonshine.data.registry import DATASETS
 from moonshine.errors import InputError
@@ -37,7 +37,7 @@ TIMES = ("seconds", "images_per_second")
 
 
 def train_once(folder, data, save_every=1, **options):
-    """Train from wherever the run in `folder` stands to its end: WRN-10-1 G(N), by KD and AT."""
+    """Resume the run in `folder` and train it to its end: WRN-10-1 G(N), by KD and AT."""
     torch.manual_seed(1)
     teacher = wrn(10, 0.5).eval()
     torch.manual_seed(RECIPE.seed)
@@ -239,7 +239,7 @@ def main(kills=30, seed=0) -> list[dict]:
 
 
 def command(folder, out):
-    """The command line that trains the run in `folder`, or goes on with it; what it prints goes to the file `out`."""
+    """The command line that starts or resumes the run in `folder`; what it prints goes to the file `out`."""
 
     def work():
         few = shapes(train=64, test=32)

@@ -1,4 +1,4 @@
-"""Train with several processes, kill or stop them, go on with another number of them, and say what each of them did.
+"""Train with several processes, kill or stop them, resume with another number of them, and report what each of them did.
 
 Like `kills.py` one process imports torch, computes nothing, and forks all others from itself; `tests/test_workers.py` runs its functions. They
 find each other as under torchrun, by the environment. The images carry their number in their pixels, and the network notes which it sees.
@@ -122,7 +122,7 @@ class Notice:
 
 
 def run(folder, stop=None, batch_norm=False, slow=0.0, save_every=0, spoil=None):
-    """Train from wherever the run in `folder` stands; returns what this process saw, and the history."""
+    """Start or resume the run in `folder`; return what this process saw, and the history."""
     model = Noting(batch_norm)
     loss = cross_entropy()
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from moonshine import benchmarking as bench
-from moonshine.cli.main import main
+from moonshine.cli.program import main
 from moonshine.data import drawing as data
 
 

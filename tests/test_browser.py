@@ -1,7 +1,7 @@
-"""The lessons in a real browser, as a reader meets them: opened, run, every panel moved by keys and by pointer.
+"""The lessons in a real browser: open and run each one, and operate every panel by keyboard and pointer.
 
-Skipped without Chromium or playwright; with MOONSHINE_REQUIRE_BROWSER=1 they fail instead. Screenshots and the counts,
-browser.json, go to MOONSHINE_SCREENSHOTS or a temporary folder.
+The tests are skipped without Chromium or playwright; with MOONSHINE_REQUIRE_BROWSER=1 they fail instead.
+Screenshots and the counts, browser.json, go to MOONSHINE_SCREENSHOTS or a temporary folder.
 """
 
 import json
@@ -15,7 +15,7 @@ import pytest
 from browser_kit import LessonPage, Tally, find_chromium, jupyterlab_server, what_is_missing
 from conftest import ROOT
 
-from moonshine.cli.course import copy_course, lessons
+from moonshine.cli.course_commands import copy_course, lessons
 
 COURSE = Path(os.environ.get("MOONSHINE_COURSE") or ROOT / "nbs" / "course")
 WIDTHS = 1280, 700
@@ -23,7 +23,7 @@ WIDTHS = 1280, 700
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory):
-    """The folder of the screenshots."""
+    """Return the folder for the screenshots."""
     folder = Path(os.environ.get("MOONSHINE_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -31,7 +31,7 @@ def images(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tally(images, request):
-    """Counts, printed and written down at the end."""
+    """Yield the counts, which are printed and saved at the end."""
     counts = Tally()
     yield counts
     (images / "browser.json").write_text(json.dumps(asdict(counts), indent=1))
@@ -43,7 +43,7 @@ def tally(images, request):
 
 @pytest.fixture(scope="session")
 def jupyter(tmp_path_factory):
-    """(address of a JupyterLab, the copy of the course it shows, a browser)."""
+    """Yield (URL of a JupyterLab, the copy of the course that it serves, a browser)."""
     missing = what_is_missing()
     if missing:
         (pytest.fail if os.environ.get("MOONSHINE_REQUIRE_BROWSER") == "1" else pytest.skip)(missing)
@@ -61,7 +61,7 @@ def jupyter(tmp_path_factory):
 
 @pytest.fixture
 def lesson(jupyter, tally, images, request):
-    """A lesson open in the browser; a image of it if the test fails, and its kernel ended in any case."""
+    """Yield a lesson that is open in the browser; take a final screenshot and shut down its kernel."""
     url, course, browser = jupyter
     opened, start = LessonPage(browser, url, course / request.param, tally), time.time()
     opened.open()
@@ -73,27 +73,27 @@ def lesson(jupyter, tally, images, request):
 
 
 def stored_outputs(path):
-    """Return the outputs in the file of a notebook, cell by cell."""
+    """Return the outputs stored in a notebook, cell by cell."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     return [cell["outputs"] for cell in cells if cell["cell_type"] == "code"]
 
 
 def stored_images(path):
-    """Count the images in the file of a notebook."""
+    """Count the images stored in a notebook."""
     return sum(
         "image/png" in output.get("data", {}) for outputs in stored_outputs(path) for output in outputs
     )
 
 
 def opens_with_its_images(lesson):
-    """A notebook that has not been run shows what it stored: nothing hides it."""
+    """Check that a notebook that has not been run shows its stored images."""
     lesson.tally.check(lesson.count(".moonshine-panel") == 0, "there is a live panel before the first run")
     stored, seen = stored_images(lesson.path), lesson.images()
     lesson.tally.check(stored == seen > 0, f"{stored} images are stored, {seen} are seen")
 
 
 def runs_through(lesson):
-    """No error, nothing on stderr, every cell numbered in order."""
+    """Run all cells, and check that there are no errors, no stderr output, and consecutive cell numbers."""
     lesson.run_all()
     for kind in ("error", "stderr"):
         found = lesson.text(f'.jp-Notebook [data-mime-type="application/vnd.jupyter.{kind}"]')
@@ -105,22 +105,20 @@ def runs_through(lesson):
 
 
 def moves(panel):
-    """A panel follows keys and pointer, in the image and in the words."""
+    """Check that a panel reacts to keyboard and pointer, in the image and in the text."""
     panel.look()
-    panel.check(
-        panel.hides_what_is_stored(), "the image for those without a kernel shows beside the live one"
-    )
+    panel.check(panel.hides_what_is_stored(), "the static image is visible next to the live one")
     if panel.is_gate():
         return panel.pass_gate()
     panel.check(panel.by_keyboard(), "no key moves it")
     panel.check(panel.by_pointer(), "no pointer moves it")
-    panel.check(len(panel.texts) > 1, "its words never change")
+    panel.check(len(panel.texts) > 1, "its text never changes")
     panel.check(len(panel.sources) > 1, "its image never changes")
     panel.lesson.tally.panels_moved += 1
 
 
 def fits(lesson, panels, width, images):
-    """Nothing sticks out of the window; a image of each panel and of the lesson."""
+    """Check that nothing extends beyond the window, and take screenshots."""
     lesson.set_width(width)
     for number, panel in enumerate(panels, 1):
         panel.element.scroll_into_view_if_needed()
@@ -132,13 +130,13 @@ def fits(lesson, panels, width, images):
 
 
 def keeps_its_images(lesson, panels):
-    """Saved and opened again, with a new kernel: the stored image and words of every panel are there."""
+    """Save, restart and reopen the lesson, and check the stored image and text of every panel."""
     lesson.save()
     stored = stored_outputs(lesson.path)
     for panel in panels:
         outputs = stored[panel.code_cell]
         panel.check(any("image/png" in output.get("data", {}) for output in outputs), "no image was saved")
-        panel.check(any(output["output_type"] == "stream" for output in outputs), "no words were saved")
+        panel.check(any(output["output_type"] == "stream" for output in outputs), "no text was saved")
     lesson.stop_kernel()
     lesson.open()
     opens_with_its_images(lesson)
@@ -146,7 +144,7 @@ def keeps_its_images(lesson, panels):
 
 @pytest.mark.parametrize("lesson", [path.name for path in lessons(COURSE)], indirect=True)
 def test_lesson(lesson, tally, images):
-    """One lesson from its first opening to its second."""
+    """Test one lesson from its first opening to its second."""
     opens_with_its_images(lesson)
     runs_through(lesson)
     panels = lesson.panels()

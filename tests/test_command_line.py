@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from moonshine.cli.main import main
+from moonshine.cli.program import main
 from moonshine.data import registry as data
 from moonshine.data.drawing import shapes
 from moonshine.models.wide_resnet import wrn
@@ -88,9 +88,9 @@ def test_teacher_then_student(capsys):
 def test_default_flags_are_the_released_ones():
     from inspect import signature
 
-    from moonshine.cli.train import NameOptions, NetworkOptions, train_command
+    from moonshine.cli.train_commands import NameOptions, NetworkOptions, moonshine_train
 
-    default = {name: parameter.default for name, parameter in signature(train_command).parameters.items()}
+    default = {name: parameter.default for name, parameter in signature(moonshine_train).parameters.items()}
     names, network = NameOptions(), NetworkOptions()
     assert names.run_name("teacher", network) == "wrn_40_2_T"
     assert names.run_name("student", network) == "wrn_40_2_student_KT"
@@ -383,6 +383,9 @@ def test_lists_in_a_config():
         ("no file mine.py", ["--module", "mine.py"]),
         ("is code of the file mine.py; give it with --module", ["--conv", "module(mine.py)"]),
         ("--workers is -1", ["--workers", "-1"]),
+        ("unknown augmentation 'flop'", ["--augmentation", "flop"]),
+        ("none can't be combined", ["--augmentation", "none,flip"]),
+        ("val_fraction is 1.0", ["--val_fraction", "1"]),
         ("No such option", ["--wrn_deep", "40"]),
     ],
 )
@@ -827,3 +830,10 @@ def test_images_held_out_choose_the_best_epoch():
     assert main(["train", "shapes", "teacher", "-t", "T", *SMALL, *held]) == 0
     info = load("checkpoints/T.pt")[1]
     assert info["recipe"]["val_fraction"] == 0.25 and "val_error" in info["history"][0]
+
+
+@pytest.mark.parametrize("text, names", [("flip", ("flip",)), ("none", ()), ("pad_crop,flip,cutout",) * 2])
+def test_augmentation_is_an_ordered_choice(text, names):
+    assert main(["train", "shapes", "teacher", "-t", "T", "--augmentation", text, *SMALL]) == 0
+    names = tuple(names.split(",")) if isinstance(names, str) else names
+    assert tuple(load("checkpoints/T.pt")[1]["recipe"]["augmentation"]) == names

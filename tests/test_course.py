@@ -1,4 +1,4 @@
-"""The course: what every lesson holds, and that the answers to its exercises are right."""
+"""The course: what every lesson contains, and that the answers to its exercises are right."""
 
 import re
 
@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 LESSONS = sorted(ROOT.glob("nbs/course/[1-9]_*.ipynb"))
-OPEN = re.compile(r"^answer = \.\.\..*$", re.MULTILINE)  # the line that a reader completes
+OPEN = re.compile(r"^answer = \.\.\..*$", re.MULTILINE)  # the line that the reader completes
 GUESS_AT_ONCE = """
 import moonshine.panels.gates, moonshine.panels.widgets
 make = moonshine.panels.gates.predict_gate
@@ -17,7 +17,7 @@ def committed(*args, **options):
     assert "You said" in panel.text, panel.text
     return panel
 moonshine.panels.gates.predict_gate = moonshine.panels.widgets.predict_gate = committed
-"""  # a reader may commit a guess before the next cell has run: all that the answer needs must be there by then
+"""  # a reader may commit a guess before running the next cell, so the answer must not need it
 SOLUTION = re.compile(r"<details>.*?```python\n(.*?)```", re.DOTALL)
 
 
@@ -27,7 +27,7 @@ def read(path):
 
 
 def solved(notebook):
-    """Put the folded answers where the dots are; return how many there were."""
+    """Replace the dots by the folded answers; return how many there were."""
     cells, count = notebook.cells, 0
     for cell, *after in (cells[i : i + 2] for i in range(len(cells))):
         if cell.cell_type == "code" and OPEN.search(cell.source):
@@ -38,7 +38,7 @@ def solved(notebook):
 
 
 def printed(cell):
-    """Return what a code cell printed."""
+    """Return the printed output of a code cell."""
     return "".join(output.text for output in cell.get("outputs", ()) if output.output_type == "stream")
 
 
@@ -47,7 +47,7 @@ def test_there_are_nine_lessons():
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
-def test_a_lesson_holds_what_all_of_them_do(path):
+def test_a_lesson_has_all_its_parts(path):
     cells = read(path).cells
     prose = [cell.source for cell in cells if cell.cell_type == "markdown"]
     code = [cell for cell in cells if cell.cell_type == "code"]
@@ -83,7 +83,7 @@ def test_the_answers_are_right(path, tmp_path, monkeypatch):
     assert len(checks) == 3 and all("Right" in text for text in checks), checks
 
 
-def test_a_lesson_without_answers_says_that_it_waits():
+def test_a_lesson_without_answers_is_waiting():
     for path in LESSONS:
         waiting = [
             printed(cell)

@@ -1,4 +1,4 @@
-"""A run that is killed, at any moment and as often as you like, ends as the run that never was: `kills.py` does the killing."""
+"""A run that is killed at any moment, as often as you like, ends like a run that never was killed: `kills.py` kills it."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ KILLS = Path(__file__).with_name("kills.py")
 
 
 def harness(code) -> list[dict]:
-    """Run an expression in a process of its own that has `kills` imported: it forks, which a process with threads should not."""
+    """Run an expression in a separate process that has `kills` imported: it forks, which a process with threads should not do."""
     code = f"import json, signal, kills; print('entries ' + json.dumps({code}))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=KILLS.parent, capture_output=True, text=True, timeout=500
@@ -23,8 +23,8 @@ def harness(code) -> list[dict]:
 def check(entries, kills):
     assert len(entries) == kills
     for entry in entries:
-        assert entry["readable"], f"a file was not whole after a kill {entry['place']}"
-        assert entry["clean"], f"something was left lying about after a kill {entry['place']}"
+        assert entry["readable"], f"a file was incomplete after a kill {entry['place']}"
+        assert entry["clean"], f"something was left behind after a kill {entry['place']}"
         assert entry["equal"], f"other weights or another history after a kill {entry['place']}"
 
 
@@ -36,7 +36,7 @@ def test_five_kills_change_nothing():
 def test_thirty_kills_change_nothing():
     entries = harness("kills.main(30, 0)")
     check(entries, 30)
-    assert len({entry["place"] for entry in entries}) == 6, "every place was met"
+    assert len({entry["place"] for entry in entries}) == 6, "every kind of kill occurred"
 
 
 @pytest.mark.parametrize("name, status", [("SIGTERM", 0), ("SIGINT", 130)])

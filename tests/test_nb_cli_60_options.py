@@ -27,6 +27,13 @@ def test_a_group_becomes_options():
     test_eq(buy(shop="here", size=41), ("here", Shoe(41)))
 
 
+def test_optimizer_options_become_fields():
+    values = OptimizerOptions(lr=0.2, augmentation="flip, cutout").fields_of_recipe()
+    test_eq((values["learning_rate"], values["augmentation"]), (0.2, ("flip", "cutout")))
+    test_eq(OptimizerOptions().fields_of_recipe()["augmentation"], None)
+    test_fail(OptimizerOptions(augmentation="flop").fields_of_recipe, contains="unknown augmentation 'flop'")
+
+
 def test_impossible_weights_are_refused():
     DistillationOptions(0.9).check(beta=None)
     test_fail(lambda: DistillationOptions(alpha=2).check(0), contains="--alpha is 2")

@@ -1,5 +1,5 @@
 """Generated from nbs/cli/63_train.ipynb by tools/export.py. Edit the notebook, not this file."""
-from moonshine.cli.train import *
+from moonshine.cli.train_commands import *
 
 
 import os
@@ -38,7 +38,7 @@ def test_options_become_a_recipe():
 
 def test_a_wrong_block_is_refused_without_torch():
     code = (
-        "import sys; from moonshine.cli.main import main\n"
+        "import sys; from moonshine.cli.program import main\n"
         "status = main(['train', 'shapes', 'teacher', '--conv', 'G8X'])\n"
         "print(status, 'torch' in sys.modules)"
     )
@@ -48,7 +48,7 @@ def test_a_wrong_block_is_refused_without_torch():
 
 
 def test_imagenet_has_a_recipe_of_its_own():
-    from moonshine.cli.main import main
+    from moonshine.cli.program import main
 
     with tempfile.TemporaryDirectory() as folder:
         file = os.path.join(folder, "a.toml")

@@ -1,5 +1,5 @@
 """Generated from nbs/cli/64_distill.ipynb by tools/export.py. Edit the notebook, not this file."""
-from moonshine.cli.distill import *
+from moonshine.cli.distill_commands import *
 
 
 from types import SimpleNamespace
@@ -34,7 +34,7 @@ def test_what_fits_is_copied():
 
 
 def test_mistakes_are_refused():
-    from moonshine.cli.main import main
+    from moonshine.cli.program import main
 
     test_eq(main(["distill", "resnet18", "--data_dir", "images", "--block", "G8X"]), 2)
     test_eq(main(["distill", "resnet81", "--data_dir", "images"]), 2)

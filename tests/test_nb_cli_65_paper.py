@@ -1,5 +1,5 @@
 """Generated from nbs/cli/65_paper.ipynb by tools/export.py. Edit the notebook, not this file."""
-from moonshine.cli.paper import *
+from moonshine.cli.paper_commands import *
 
 
 import contextlib
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fastcore.test import test_eq
 
-from moonshine.cli.main import main
+from moonshine.cli.program import main
 
 
 def test_a_plan_is_printed_and_nothing_is_run():

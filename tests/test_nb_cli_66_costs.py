@@ -1,5 +1,5 @@
 """Generated from nbs/cli/66_costs.ipynb by tools/export.py. Edit the notebook, not this file."""
-from moonshine.cli.costs import *
+from moonshine.cli.cost_commands import *
 
 
 import contextlib
@@ -10,7 +10,7 @@ from fastcore.test import test_eq
 
 def run(*arguments):
     "Exit status, standard output and standard error of a command line."
-    from moonshine.cli.main import main
+    from moonshine.cli.program import main
 
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

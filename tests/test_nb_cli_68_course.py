@@ -1,5 +1,5 @@
 """Generated from nbs/cli/68_course.ipynb by tools/export.py. Edit the notebook, not this file."""
-from moonshine.cli.course import *
+from moonshine.cli.course_commands import *
 
 
 import contextlib
@@ -44,7 +44,7 @@ def test_a_copied_course_overwrites_nothing():
 
 def test_lab_opens_a_copy_of_the_course():
     import moonshine
-    from moonshine.cli.main import main
+    from moonshine.cli.program import main
 
 
     def run(*arguments):

@@ -1,5 +1,5 @@
 """Generated from nbs/cli/69_main.ipynb by tools/export.py. Edit the notebook, not this file."""
-from moonshine.cli.main import *
+from moonshine.cli.program import *
 
 
 import contextlib
@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 from fastcore.test import test_eq
 
-from moonshine.cli.main import app, time_to_say
+from moonshine.cli.program import app, time_to_say
 
 
 def run(*arguments):
@@ -70,13 +70,13 @@ def test_the_version_is_printed():
 
 def test_help_does_not_import_torch():
     for arguments in (["--help"], ["train", "-h"], ["--version"]):
-        code = f"from moonshine.cli.main import main; main({arguments})"
+        code = f"from moonshine.cli.program import main; main({arguments})"
         code += "\nimport sys; sys.exit('torch' in sys.modules)"
         test_eq(subprocess.run([sys.executable, "-c", code], capture_output=True).returncode, 0)
 
 
 def test_the_shell_completes_commands():
     environment = dict(os.environ, _MOONSHINE_COMPLETE="complete_bash", COMP_WORDS="moonshine tr", COMP_CWORD="1")
-    code = "import sys; sys.argv = ['moonshine']; from moonshine.cli.main import main; main()"
+    code = "import sys; sys.argv = ['moonshine']; from moonshine.cli.program import main; main()"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     test_eq(done.stdout.split(), ["train"])

@@ -9,7 +9,28 @@ import torch
 from fastcore.test import test_eq, test_fail
 
 from moonshine.blocks.layers import chain
-from moonshine.blocks.notation import BLOCKTYPES, FAMILIES, examples, parse_block, released_name
+from moonshine.blocks.notation import BLOCKTYPES, FAMILIES, Block, examples, parse_block, released_name
+
+
+def test_the_corners_of_a_3x3():
+    (full,) = block_layers("S", 8, 16, stride=2)
+    (corners,) = block_layers("S-2x2", 8, 16, stride=2)
+    test_eq((full.kernel, full.dilation, corners.kernel, corners.dilation), (3, 1, 2, 2))
+    test_eq((full.weights, corners.weights), (9 * 8 * 16, 4 * 8 * 16))
+    x = torch.randn(1, 8, 6, 6)
+    test_eq(full.module()(x).shape, corners.module()(x).shape)
+
+
+def test_groups_by_number_or_by_size():
+    test_eq(group_count(Block("separable", groups=4), 64), 4)
+    test_eq(group_count(Block("separable", groups=None, group_size=4), 64), 16)
+    test_fail(lambda: group_count(Block("separable", groups=5), 64, "conv1"), contains="conv1 has 64 channels")
+
+
+def test_numbers_are_rounded_to_divisors():
+    test_eq([divisor(30, wanted) for wanted in (4, 7, 100)], [5, 6, 30])  # 3 and 5 are equally near to 4
+    test_eq(fit_groups(Block("separable", groups=4), 30, 60).groups, 5)
+    test_eq(fit_bottleneck(Block("bottleneck", contraction=4), 16, 9).contraction, 3)
 
 
 def test_text_and_block_are_inverse_for_every_family():

@@ -112,7 +112,7 @@ def test_the_compared_layers_are_the_ends_of_stages():
     ]
     test_eq(ends, list(COMPARED))
     from_zero = [rows[number][0] for number in COMPARED]
-    test_eq(from_zero, ["down", "block", "up", "up", "output"])  # the other count would not make sense
+    test_eq(from_zero, ["down", "block", "up", "up", "output"])  # counted from 0 they are not ends
 
 
 def test_shapes_of_both_stages():

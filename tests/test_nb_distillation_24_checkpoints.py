@@ -37,7 +37,7 @@ def test_a_failed_write_leaves_the_old_file():
         ordinary.touch()
         test_eq(path.stat().st_mode, ordinary.stat().st_mode)
         ordinary.unlink()
-        test_eq([p.name for p in Path(folder).iterdir()], ["a.pt"])  # nothing is left lying about
+        test_eq([p.name for p in Path(folder).iterdir()], ["a.pt"])  # nothing is left behind
 
 
 def test_a_full_disk_is_one_line_and_the_old_file_stays():
@@ -174,27 +174,31 @@ def test_a_state_that_is_not_finite_is_never_saved():
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "T.pt")
 
-        def spoiled(**info):
+        def non_finite_save(**info):
             return lambda: save(path, model, keep=True, **info)
 
         test_fail(
-            spoiled(history=[dict(epoch=1, ce=float("nan"))]), contains="0.ce of the history is not finite, so"
+            non_finite_save(history=[dict(epoch=1, ce=float("nan"))]),
+            contains="0.ce of the history is not finite, so",
         )
-        test_fail(spoiled(history=[dict(epoch=1, ce=float("nan"))]), contains="no good state was saved before")
+        test_fail(
+            non_finite_save(history=[dict(epoch=1, ce=float("nan"))]), contains="no good state was saved before"
+        )
         for epoch in (1, 2):
             save(path, model, keep=True, epoch=epoch)
         good = path.read_bytes()
         test_fail(
-            spoiled(optimizer=dict(state={0: dict(momentum_buffer=torch.tensor([float("inf")]))})),
+            non_finite_save(optimizer=dict(state={0: dict(momentum_buffer=torch.tensor([float("inf")]))})),
             contains=f"0.momentum_buffer of the momentum is not finite, so {path} is not written; "
             f"the last good state is in {path}: resume",
         )
         test_fail(
-            spoiled(started=dict(sums=dict(ce=torch.tensor(float("nan"))))), contains="sums.ce of the started"
+            non_finite_save(started=dict(sums=dict(ce=torch.tensor(float("nan"))))),
+            contains="sums.ce of the started",
         )
         with torch.no_grad():
             model.weight[0, 0] = float("nan")
-        test_fail(spoiled(), contains="weight of the weights is not finite")
+        test_fail(non_finite_save(), contains="weight of the weights is not finite")
         test_eq((path.read_bytes(), read(before(path))["epoch"]), (good, 1))
 
 

@@ -11,7 +11,7 @@ from moonshine.training.recipe import Recipe
 
 
 class Hint(nn.Module):
-    "A term with a layer of its own"
+    "A term with a layer that is trained"
 
     def __init__(self):
         super().__init__()
@@ -79,6 +79,14 @@ def test_momentum_that_does_not_fit_is_refused():
         )
 
 
+def test_momentum_is_laid_out_in_memory_as_its_weight():
+    conv = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+    buffer, optimizer = torch.randn(4, 3, 3, 3), optimizer_for(conv, Recipe())
+    restore_momentum(optimizer, dict(param_groups=[dict(params=[0, 1])], state={0: dict(momentum_buffer=buffer)}))
+    restored = optimizer.state[conv.weight]["momentum_buffer"]
+    test_eq((restored.stride(), restored.tolist()), (conv.weight.stride(), buffer.tolist()))
+
+
 def test_random_numbers_continue():
     before = random_state()
     drawn = torch.rand(3)
@@ -97,12 +105,6 @@ def test_of_a_saved_optimizer_only_the_momentum_is_taken():
         test_eq(a["momentum_buffer"], b["momentum_buffer"])
     saved["optimizer"]["state"].clear()  # no step has been made yet
     test_eq(len(new.restore(saved).optimizer.state), 0)
-
-    conv = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)  # the file need not have the same layout
-    buffer, state = torch.randn(4, 3, 3, 3), State(optimizer_for(conv, Recipe()))
-    state.restore_momentum(dict(param_groups=[dict(params=[0, 1])], state={0: dict(momentum_buffer=buffer)}))
-    restored = state.optimizer.state[conv.weight]["momentum_buffer"]
-    test_eq((restored.stride(), restored.tolist()), (conv.weight.stride(), buffer.tolist()))
 
 
 def test_the_state_of_a_loss_comes_back():

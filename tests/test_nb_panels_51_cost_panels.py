@@ -57,6 +57,10 @@ def test_block_panel_makes_its_point():
     panel.controls["kind"].value = "B"
     test_eq([panel.controls[name].disabled for name in ("groups", "contraction")], [True, False])
     assert "Nothing is grouped" in panel.text
+    panel.choose(kind="S", channels=256, size=128)
+    assert "as many as S; 19,327 million multiply-adds" in panel.text
+    panel.choose(kind="G", groups="1", channels=64, size=32)
+    assert "1.11 times as many as S" in panel.text
     n, before = panel.renders, panel.image.value
     panel.press("one that can't be built")
     test_eq(panel.renders, n + 1)  # three controls, one redraw

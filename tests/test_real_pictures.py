@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 import torch
 
-from moonshine.cli.main import main
+from moonshine.cli.program import main
 from moonshine.data.registry import load_data
 from moonshine.training.checkpoints import load
 

@@ -1,7 +1,6 @@
-"""The reproduction kit as a program: the smoke preset end to end, stopped, damaged, shared out, and on real images."""
+"""`moonshine reproduce`: the smoke preset end to end, stopped, damaged, shared out, and on real images."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -9,13 +8,16 @@ import sys
 import tarfile
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from moonshine.cli.main import main
-from moonshine.paper import runner as kit
+from moonshine.cli.program import main
+from moonshine.paper.plan import plan
+from moonshine.paper.results import read_result
+from moonshine.paper.runner import fingerprint
 
 PROGRAM = [sys.executable, "-m", "moonshine", "reproduce"]
 FEW = [
@@ -52,7 +54,7 @@ def inside(capsys):
 
 
 def result(folder: Path) -> dict:
-    return kit.read_result(folder / "result.json")
+    return read_result(folder / "result.json")
 
 
 def history(folder: Path) -> list[dict]:
@@ -84,7 +86,7 @@ def whole(tmp_path_factory):
 def test_smoke_end_to_end(whole, record_property):
     out, text, seconds = whole
     record_property("seconds_of_the_smoke_preset", round(seconds, 1))
-    runs = kit.plan("table2", "smoke")
+    runs = plan("table2", "smoke")
     assert (
         sorted(path.parent.name for path in out.glob("*/result.json")) == sorted(run.name for run in runs)
         and len(runs) == 19
@@ -131,7 +133,7 @@ def test_what_is_finished_is_not_touched(whole, inside):
 )
 def test_a_damaged_result_is_told_and_made_again(whole, tmp_path, damage, inside):
     out = tmp_path / "out"
-    runs = [run.name for run in kit.plan("table2", "smoke", rows="10-0.5", methods="scratch,at", seeds=1)]
+    runs = [run.name for run in plan("table2", "smoke", rows="10-0.5", methods="scratch,at", seeds=1)]
     for name in runs:
         shutil.copytree(whole[0] / name, out / name)
     path = out / runs[1] / "result.json"
@@ -151,7 +153,7 @@ def test_stopped_and_started_again_it_is_the_uninterrupted_run(whole, tmp_path, 
     def listen():  # a program started in the background of a script ignores Ctrl-C, and so would ours
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    names = [run.name for run in kit.plan("table2", "smoke", rows="10-0.5", methods="scratch,at", seeds=1)]
+    names = [run.name for run in plan("table2", "smoke", rows="10-0.5", methods="scratch,at", seeds=1)]
     running = subprocess.Popen(
         [*PROGRAM, *FEW, "--out", str(tmp_path), "--save_every", "1"],
         preexec_fn=listen,
@@ -186,7 +188,7 @@ def test_shards_and_parallel_processes_come_to_the_same(whole, tmp_path, inside)
         assert inside(*FEW, "--out", first, "--shard", shard)[0] == 0
     second = tmp_path / "parallel"
     assert inside(*FEW, "--out", second, "--parallel", "2")[0] == 0
-    names = [run.name for run in kit.plan("table2", "smoke", rows="10-0.5", methods="scratch,at", seeds=1)]
+    names = [run.name for run in plan("table2", "smoke", rows="10-0.5", methods="scratch,at", seeds=1)]
     for out in (first, second):
         assert sorted(path.parent.name for path in out.glob("*/result.json")) == sorted(names)
         for name in names:
@@ -195,7 +197,7 @@ def test_shards_and_parallel_processes_come_to_the_same(whole, tmp_path, inside)
 
 def test_a_teacher_from_elsewhere_and_fewer_images(whole, tmp_path, inside):
     """Students of a given checkpoint; in two processes, and again, when nothing may be left to do."""
-    path = whole[0] / kit.plan("table2", "smoke")[0].name / "network.pt"
+    path = whole[0] / plan("table2", "smoke")[0].name / "network.pt"
     command = *FEW, "--teacher", path, "--images", "100", "--parallel", "2", "--out", tmp_path
     status, text, err = inside(*command)
     assert (status, err) == (0, "")
@@ -402,3 +404,14 @@ def test_table3_on_photographs(tmp_path, capsys):
         if row["role"] == "student"
     )
     assert student["parameters"] < 8_177_832 and student["history"][0]["at"] > 0 and student["real"]
+
+
+def test_fingerprints_of_the_first_version_stay_valid():
+    """Finished runs in nbs/results must not be repeated by a later version."""
+    folder = Path(__file__).parents[1] / "nbs" / "results" / "table2_cpu"
+    found = [read_result(path) for path in sorted(folder.glob("*WRN-16-1*-scratch-*.json"))]
+    (run,) = plan("table2", "cpu", rows="16-1", methods="scratch", seeds=1, epochs=2)
+    assert len(found) == 3
+    for old in found:
+        same = replace(run, seed=old["seed"], recipe=replace(run.recipe, seed=old["seed"]))
+        assert fingerprint(same, old["images"], {}) == old["fingerprint"]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from moonshine.cli.main import main as moonshine
+from moonshine.cli.program import main as moonshine
 from moonshine.data.drawing import shapes
 from moonshine.data.registry import DATASETS
 from moonshine.training import checkpoints
@@ -23,7 +23,7 @@ IMAGES, BATCH = 50, 16
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """Run all that `ranks.py` does, once, in a process of its own: it forks, which a process with threads should not."""
+    """Run all that `ranks.py` does, once, in a separate process: it forks, which a process with threads should not do."""
     root, random = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
     for part, count in (("train", 5), ("val", 3)):
         for name in ("cat", "dog"):
@@ -153,7 +153,7 @@ few = data.shapes(train=64, test=33)
 data.DATASETS["shapes"] = lambda *arguments: few
 
 import time
-from moonshine.cli import main as cli
+from moonshine.cli import program as cli
 first_to_say = cli.first_to_say
 cli.first_to_say = lambda line: time.sleep(1) or first_to_say(line)     # torchrun's SIGTERM comes before the line is said
 cli.main()

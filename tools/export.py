@@ -19,7 +19,7 @@ from readme import linked_files, render_readme
 
 MADE = ("nbs", "moonshine", "tests", "README.md")  # what an export may change
 WIDGET = "application/vnd.jupyter.widget-view+json"
-SKIPPED = ("__pycache__", ".ipynb_checkpoints", ".pytest_cache", "data", "*.pyc")
+SKIPPED = ("__pycache__", ".ipynb_checkpoints", ".pytest_cache", "*.pyc")
 
 
 def clean_notebook(path: Path) -> None:

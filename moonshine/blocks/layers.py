@@ -40,17 +40,21 @@ class Layer:
 
     @property
     def weights(self) -> int:
+        "How many weights the convolution has, without its bias."
         return math.prod(pair(self.kernel)) * self.in_channels * self.out_channels // self.groups
 
     @property
     def kind(self) -> str:
-        return "pointwise" if pair(self.kernel) == (1, 1) else "spatial"  # which color it is drawn in
+        "Which color it is drawn in: spatial, or pointwise for a 1×1."
+        return "pointwise" if pair(self.kernel) == (1, 1) else "spatial"
 
     @property
     def label(self) -> str:
+        "What it is called in drawings and reports."
         return times(self.kernel)
 
     def module(self):
+        "The convolution as a PyTorch module, with initial weights."
         from torch import nn
 
         same = tuple(d * (k - 1) // 2 for k, d in zip(pair(self.kernel), pair(self.dilation)))
@@ -75,6 +79,7 @@ class ModuleLayer:
     kind: str = "other"  # which color it is drawn in
 
     def module(self):
+        "The layer as a PyTorch module, with initial weights."
         return self.build(self.in_channels, self.out_channels)
 
 # %% ../../nbs/core/02_layers.ipynb #00000011

@@ -41,10 +41,12 @@ class Block:
 
     @property
     def record(self) -> "Family":
+        "The family's record, which answers everything that depends on the kind of convolution."
         return lookup(FAMILIES, self.family, "block family")
 
     @property
     def convolutions(self) -> int:
+        "How many (cheap) convolutions the residual block holds: 1 or 2."
         return BLOCKTYPES[self.blocktype]
 
     def __str__(self):
@@ -60,6 +62,7 @@ class Form:
 
     @property
     def holes(self) -> list:
+        "The fields that the text gives: ['contraction', 'group_size']."
         return re.findall(r"\{(\w+)\}", self.template)
 
     def read(self, text: str) -> "dict|None":
@@ -122,6 +125,7 @@ class Family:
 
     @property
     def forms(self) -> tuple:
+        "All forms, those of the notation first."
         return self.notation + self.names
 
 

@@ -47,6 +47,7 @@ class ACDC(nn.Module):
 
     @classmethod
     def weight_count(cls, in_channels, out_channels) -> int:
+        "How many weights the stack has."
         return 2 * cls.depth * max(in_channels, out_channels)
 
     def matrices(self) -> torch.Tensor:
@@ -75,6 +76,7 @@ class ChannelsAsDepth(nn.Conv3d):
 
     @staticmethod
     def weight_count(in_channels, out_channels) -> int:
+        "How many weights the layer has."
         return 3 * out_channels
 
     def forward(self, x):  # (B, in, H, W)

@@ -188,8 +188,9 @@ class ERFNet(nn.Module):
             if isinstance(module, nn.BatchNorm2d):
                 module.eps = 1e-3
 
-    def encode(self, x):
-        return self.encoder(x)  # (B, classes, H/8, W/8): the encoder stage
+    def encode(self, x):  # (B, 3, H, W)
+        "The logits of the encoder stage: (B, classes, H/8, W/8)."
+        return self.encoder(x)
 
     def forward(self, x):  # (B, 3, H, W)
         _check_size(x)

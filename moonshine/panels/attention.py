@@ -31,9 +31,9 @@ from torch import nn
 from torch.nn import functional as F
 
 # %% ../../nbs/panels/53_attention_panels.ipynb #5a1f0001
+from ..data.drawing import CLASSES
 from ..data.folders import IMAGE_FILES
 from ..data.images import normalize
-from ..data.drawing import CLASSES
 from ..errors import InputError, lookup
 from ..losses.attention import activations, at_loss, attention_layers, attention_map, energy_inside
 from moonshine.panels.base import (

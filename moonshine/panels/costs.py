@@ -94,10 +94,23 @@ def block_design(
         pointwise=times * sum(row["parameters"] for row in rows if not row["spatial"]),
         full=full,
         base=base,
-        promise=convolution_parameters(base, channels) / group_count,  # the parameters if g groups made the block g times cheaper
+        promise=convolution_parameters(base, channels)
+        / group_count,  # the parameters if g groups made the block g times cheaper
     )
 
 # %% ../../nbs/panels/51_cost_panels.ipynb #00000009
+def _millions(number):
+    return f"{number / 1e6:,.0f} million" if number >= 1e8 else f"{number / 1e6:.3g} million"
+
+
+def _compared_with_s(count, full):
+    if count == full:
+        return "as many as S"
+    if count > full:
+        return f"{count / full:.2f} times as many as S ({full:,})"
+    return f"{full / count:.1f} times fewer than S ({full:,})"
+
+
 def describe_block(data: dict) -> str:
     "Describe a designed block and its costs."
     if data["problem"]:
@@ -105,9 +118,8 @@ def describe_block(data: dict) -> str:
     count, full, groups = data["parameters"], data["full"], data["groups"]
     text = (
         f"{data['block']} with N = {data['channels']}: {count:,} parameters in its convolutions, "
-        f"{full / count:.1f} times fewer than S ({full:,}); {data['mult_adds'] / 1e6:.3g} million "
-        "multiply-adds "
-        f"at {data['size']}×{data['size']}, compared with {full * data['size'] ** 2 / 1e6:.3g} million."
+        f"{_compared_with_s(count, full)}; {_millions(data['mult_adds'])} multiply-adds "
+        f"at {data['size']}×{data['size']}, compared with {_millions(full * data['size'] ** 2)}."
     )
     if groups == 1:
         return text + " Nothing is grouped here."
@@ -179,7 +191,7 @@ def _costs(axes, data, scale, labeled=True):
             left += width
         if not pieces:
             axes.barh(y, total, facecolor="white", edgecolor="black", linestyle="--", height=0.7)
-        number = f"{total:,.0f}" if scale == 1 else f"{total:.3g}"
+        number = f"{total:,.0f}" if scale == 1 or total >= 100 else f"{total:.3g}"
         axes.text(total + full * 0.02, y, number, va="center", fontsize=10)
     if labeled:
         axes.set_yticks(range(len(bars)), [label for label, _, _ in bars], fontsize=10)

@@ -21,11 +21,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch.nn import functional as F
 
+# %% ../../nbs/panels/52_loss_panels.ipynb #5a1e0010
 from ..data.drawing import shapes
 from ..data.images import Data
 from ..errors import lookup
 from ..losses.attention import Taps, student_loss
-from ..losses.base import RESERVED
 from ..losses.kd import CONVENTIONS, soft_term, soft_weight
 from ..methods import METHODS
 from ..models.wide_resnet import wrn
@@ -286,28 +286,23 @@ class Learner:
         values = self.measured(student, teacher, labels)[1]
         return sum(weight * values[name] for name, weight in self.weights.items()), values
 
-    def step(self, x, y):
-        "Train on one batch; return the total and the terms."
-        found = train_step(self.student, self.teacher, x, y, self.loss, self.optimizer)
-        return dict(total=found["train_loss"], **terms_of(found))
-
     def chunk(self) -> dict:
         "Train for a few steps; return the mean total and terms, and the test error in percent."
         means = RunningAverage()
         self.student.train()
         for x, y in islice(self.batches, self.steps):
-            means.add(self.step(x, y), len(y))
+            found = train_step(self.student, self.teacher, x, y, self.loss, self.optimizer)
+            means.add(found, len(y))
             self.done += 1
-        test = evaluate(self.student.model, self.data)
-        return dict(step=self.done, **means.means(), test_error=test["test_error"])
+        row = means.means()
+        error = evaluate(self.student.model, self.data)["test_error"]
+        return dict(step=self.done, total=row["train_loss"], **terms_of(row), test_error=error)
 
 # %% ../../nbs/panels/52_loss_panels.ipynb #0000001d
 def term_names(rows: list[dict]) -> list[str]:
     "Return the names of all loss terms in some rows, in order of appearance."
-    names = dict.fromkeys(name for row in rows for name in row)
-    return [
-        name for name in names if name not in ("step", *RESERVED) and not name.startswith(("train_", "test_"))
-    ]
+    names = dict.fromkeys(name for row in rows for name in terms_of(row))
+    return [name for name in names if name not in ("step", "total")]
 
 
 def recorded_rows(

@@ -167,12 +167,16 @@ class Lock:
 
     def __exit__(self, *error):
         if self.held():
-            with suppress(OSError):
-                if self.ours:
-                    self.path.unlink()  # before it is free, so that nobody locks a file that goes
-                else:
-                    os.ftruncate(self.handle, 0)  # somebody made it, and it was empty
+            _clean_up(self)
         self.drop()
+
+# %% ../../nbs/distillation/24_checkpoints.ipynb #0000003d
+def _clean_up(lock):
+    with suppress(OSError):
+        if lock.ours:
+            lock.path.unlink()  # before it is released, so that nobody locks a file that is about to go
+        else:
+            os.ftruncate(lock.handle, 0)  # somebody else created it, and it was empty
 
 # %% ../../nbs/distillation/24_checkpoints.ipynb #00000010
 def owner() -> dict:
@@ -218,7 +222,7 @@ def _open(path):
             f"nothing can be written in {path.parent} ({error.strerror}); name a folder that can be written"
         ) from None
 
-
+# %% ../../nbs/distillation/24_checkpoints.ipynb #0000003c
 def _lock(handle, run, path) -> bool:
     "Lock the open file, or say who has it; returns whether a lock of ours, now free, was written into it"
     try:
@@ -268,7 +272,7 @@ def _without_masks(net, model):
 
 def non_finite_state(
     content: dict,  # of a checkpoint
-    model: nn.Module,  # tells parameters from buffers
+    model: nn.Module,  # gives the names of the parameters
 ) -> str:
     "Say what in a checkpoint is NaN or infinite: weights, momentum, history; '' if nothing is."
     optimizer = content.get("optimizer")
@@ -280,7 +284,7 @@ def non_finite_state(
         momentum=optimizer.get("state") if isinstance(optimizer, dict) else None,
     )
     found = {part: non_finite(values) for part, values in parts.items()}
-    return next((f"{place} of the {part}" for part, place in found.items() if place), "")
+    return next((f"{where} of the {part}" for part, where in found.items() if where), "")
 
 # %% ../../nbs/distillation/24_checkpoints.ipynb #00000013
 FORMAT, VERSION = "moonshine checkpoint", 3  # 2: may hold a started epoch; 3: names spelled as in PyTorch
@@ -370,10 +374,10 @@ def offer(path: Path) -> str:
 
 def last_good(path: "str|Path", model: nn.Module) -> Path | None:
     "Return the file at `path`, or the one before it, whichever is intact and finite first."
-    for place in (Path(path), before(path)):
+    for file in (Path(path), before(path)):
         with suppress(Exception):  # absent, damaged, or something else
-            if not non_finite_state(contents(place), model):
-                return place
+            if not non_finite_state(contents(file), model):
+                return file
     return None
 
 # %% ../../nbs/distillation/24_checkpoints.ipynb #00000018

@@ -138,7 +138,7 @@ def wrap_ddp(network: nn.Module) -> nn.Module:
     )  # new, old name
     return DistributedDataParallel(network, **{no_sync: False})
 
-
+# %% ../../nbs/distillation/25_distributed.ipynb #0000001d
 @torch.no_grad()
 def same_start(loss):
     "Give every process the parameters and buffers of rank 0's loss, if it has any."

@@ -54,7 +54,7 @@ def processor() -> str:
     "Return the name of the processor, as far as the system gives it."
     return _cpuinfo("model name") or platform.processor() or platform.machine()
 
-
+# %% ../../nbs/distillation/31_provenance.ipynb #0000aa01
 def machine(
     device: torch.device,  # that computes
 ) -> dict:

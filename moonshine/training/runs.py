@@ -173,10 +173,8 @@ class Checkpointer:
             self.now(state)
         if asked:
             self.stop.signal = signal.Signals(asked)
-            raise Stopped(
-                f"stopped in epoch {len(state.history) + 1} after {state.means.count} images by "
-                f"{self.stop.signal.name}; saved, --resume continues from there"
-            )
+            where = f"in epoch {len(state.history) + 1} after {state.means.count} images"
+            raise Stopped(f"stopped {where} by {self.stop.signal.name}; saved, --resume continues from there")
 
     def now(self, state: State):
         "Save, unless nothing has changed since: between batches of the evaluation nothing is new."

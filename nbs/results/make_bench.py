@@ -18,7 +18,6 @@ from moonshine.benchmarking import (
     CASES,
     Case,
     Course,
-    Stopwatch,
     attention_step,
     bench,
     compared,
@@ -28,6 +27,7 @@ from moonshine.benchmarking import (
     plain_map,
     plain_sgd,
 )
+from moonshine.costs.timing import Stopwatch
 from moonshine.data.drawing import shapes
 from moonshine.losses.attention import Taps, attention_map, student_loss
 from moonshine.training.recipe import Recipe

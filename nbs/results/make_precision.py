@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from moonshine.benchmarking import machine
+from moonshine.training.provenance import machine
 from moonshine.data.drawing import shapes
 from moonshine.data.folders import folder
 from moonshine.data.images import Data, ImageSet, color_statistics

@@ -11,7 +11,7 @@ from pathlib import Path
 import matplotlib
 import torch
 
-from moonshine.benchmarking import machine
+from moonshine.training.provenance import machine
 from moonshine.panels.base import redraw_times
 from moonshine.panels.widgets import PANELS
 

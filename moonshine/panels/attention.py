@@ -454,7 +454,7 @@ def overlay(
     gray = enlarged(image.float().mean(0))[..., None]
     return (opacity * colors + (1 - opacity) * gray).astype(np.uint8)
 
-
+# %% ../../nbs/panels/53_attention_panels.ipynb #5a1f0009
 def scale_bar(
     page: Page,
     y: int,  # of its top, in pixels

@@ -1,9 +1,11 @@
-"""What can go wrong around a run, done on purpose: each fault, what the user reads, and what becomes of the run.
+"""What can go wrong around a run, done on purpose: each fault, what the user reads, and what becomes
+of the run.
 
     python tests/faults.py [TRIES]      prints a JSON list, one entry a fault
 
-Each try starts from a run that has finished two of three epochs. It makes the fault happen while the run is resumed, checks what is printed and
-which files there are, repairs the fault, resumes the run to its end, and compares it with a run without a fault.
+Each try starts from a run that has finished two of three epochs. It makes the fault happen while
+the run is resumed, checks what is printed and which files there are, repairs the fault, resumes the
+run to its end, and compares it with a run without a fault.
 """
 
 import contextlib
@@ -63,7 +65,8 @@ def files(folder):
     }
 
 
-# Faults: context managers. If a fault lasts, they yield a function that repairs it. In messages, `checkpoints` is the folder.
+# Faults: context managers. If a fault lasts, they yield a function that repairs it. In messages,
+# `checkpoints` is the folder.
 
 
 @contextlib.contextmanager
@@ -111,7 +114,9 @@ def size_limit(folder, draw):
 
 
 def read_only(after):
-    """No file can be made in the folder any more, from the start or once the run is under way. (For root permissions mean nothing.)"""
+    """No file can be made in the folder any more, from the start or once the run is under way. (For
+    root permissions mean nothing.)
+    """
 
     @contextlib.contextmanager
     def fault(folder, draw):
@@ -152,7 +157,9 @@ def locked(folder, draw):
 
 
 def damaged(change):
-    """The checkpoint is not what was written: `change(bytes, draw) -> bytes`. It is repaired as the message says, by the file before it."""
+    """The checkpoint is not what was written: `change(bytes, draw) -> bytes`. It is repaired as the
+    message says, by the file before it.
+    """
 
     @contextlib.contextmanager
     def fault(folder, draw):
@@ -266,7 +273,9 @@ def removed_folder(start, expected, draw) -> tuple[bool, str]:
 
 
 def main(tries=3, names=None, seed=0) -> list[dict]:
-    """Try every fault; one entry a fault: how often, how often the run came to its proper end, and what the user reads."""
+    """Try every fault; one entry a fault: how often, how often the run came to its proper end, and
+    what the user reads.
+    """
     few, draw, entries = shapes(train=64, test=32), random.Random(seed), []
     with patch.dict(DATASETS, shapes=lambda *arguments: few), tempfile.TemporaryDirectory() as top:
         start, whole = Path(top, "start"), Path(top, "whole")

@@ -1,9 +1,11 @@
-"""Kill a training process again and again, resume it, and compare what comes out with the run that was never killed.
+"""Kill a training process again and again, resume it, and compare what comes out with the run that was
+never killed.
 
     python tests/kills.py [KILLS [SEED]]      prints a JSON list, one entry a kill
 
-One process imports torch, computes nothing, and forks every run from itself: a start takes milliseconds then. A kill is SIGKILL, which no
-process can see coming. It comes at a random moment (from outside), or in the middle of a write (the process kills itself there).
+One process imports torch, computes nothing, and forks every run from itself: a start takes
+milliseconds then. A kill is SIGKILL, which no process can see coming. It comes at a random moment
+(from outside), or in the middle of a write (the process kills itself there).
 """
 
 import importlib.util
@@ -61,7 +63,8 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-# Where a process can kill itself: each replaces a function of the system by one that dies at its `count`th call.
+# Where a process can kill itself: each replaces a function of the system by one that dies at its `count`th
+# call.
 
 
 def in_write(count, share):
@@ -69,7 +72,7 @@ def in_write(count, share):
     real = os.fdopen
 
     def opened(*arguments):
-        file, left = real(*arguments), iter(range(count, -1, -1))
+        file = real(*arguments)
         write = file.write
 
         def partly(content):
@@ -168,7 +171,9 @@ def equal(a, b) -> bool:
 
 
 def readable(folder) -> bool:
-    """Whether everything that lies in the folder after a kill is whole: the checkpoint, the one before it, and the history."""
+    """Whether everything that lies in the folder after a kill is whole: the checkpoint, the one before
+    it, and the history.
+    """
     path = Path(folder, f"{NAME}.pt")
     for file in (path, checkpoints.before(path)):
         if file.exists():
@@ -213,7 +218,9 @@ def warm():
 
 
 def main(kills=30, seed=0) -> list[dict]:
-    """Kill runs until there were `kills` of them, and finish each run; one entry for each kill, with what became of its run."""
+    """Kill runs until there were `kills` of them, and finish each run; one entry for each kill, with
+    what became of its run.
+    """
     warm()
     draw, data, entries = random.Random(seed), shapes(train=64, test=32), []
     with tempfile.TemporaryDirectory() as top:
@@ -263,7 +270,9 @@ def command(folder, out):
 
 
 def announced(number, tries=5, seed=0) -> list[dict]:
-    """Send runs of the command line a signal that they can notice, at random moments, and finish them; one entry a signal."""
+    """Send runs of the command line a signal that they can notice, at random moments, and finish them;
+    one entry a signal.
+    """
     warm()
     draw, entries = random.Random(seed), []
     with tempfile.TemporaryDirectory() as top:

@@ -1,7 +1,9 @@
-"""Train with several processes, kill or stop them, resume with another number of them, and report what each of them did.
+"""Train with several processes, kill or stop them, resume with another number of them, and report what
+each of them did.
 
-Like `kills.py` one process imports torch, computes nothing, and forks all others from itself; `tests/test_workers.py` runs its functions. They
-find each other as under torchrun, by the environment. The images carry their number in their pixels, and the network notes which it sees.
+Like `kills.py` one process imports torch, computes nothing, and forks all others from itself;
+`tests/test_workers.py` runs its functions. They find each other as under torchrun, by the
+environment. The images carry their number in their pixels, and the network notes which it sees.
 """
 
 import json
@@ -68,7 +70,9 @@ class Noting(nn.Module):
 
 
 def rank_work(size, rank, port, out, work):
-    """Make the work of one process: join the others, do it, and write what it returns, or its error, to a file."""
+    """Make the work of one process: join the others, do it, and write what it returns, or its error,
+    to a file.
+    """
 
     def done():
         os.environ.update(
@@ -188,7 +192,9 @@ def stopped(before, after, steps, batch_norm=False) -> dict:
 
 
 def killed(victim, size=2, after=1) -> dict:
-    """Kill one of the processes in the middle of an epoch; what the others said, how long it took, and what the resumed run came to."""
+    """Kill one of the processes in the middle of an epoch; what the others said, how long it took, and
+    what the resumed run came to.
+    """
     warm()
     with tempfile.TemporaryDirectory() as top:
         whole, folder, out = Path(top, "whole"), Path(top, "parts"), Path(top, "out")

@@ -1,4 +1,6 @@
-"""Faults around a run: one line, status 2, nothing good overwritten, and the run ends as without the fault (`faults.py` makes them)."""
+"""Faults around a run: one line, status 2, nothing good overwritten, and the run ends as without the
+fault (`faults.py` makes them).
+"""
 
 import json
 import os
@@ -17,7 +19,8 @@ from moonshine.training.checkpoints import describe, lock_file
 
 SMALL = ["--wrn_depth", "10", "--wrn_width", "0.5", "--batch_size", "32", "--epoch_step", "[]"]
 PROGRAM = (
-    "import sys; from moonshine.data import registry as data; from moonshine.cli.program import main; few = data.shapes(64, 32); "
+    "import sys; from moonshine.data import registry as data; from moonshine.cli.program import main; "
+    "few = data.shapes(64, 32); "
     "data.DATASETS['shapes'] = lambda *arguments: few; sys.exit(main(sys.argv[1:]))"
 )  # the command line, with few images
 

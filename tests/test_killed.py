@@ -1,4 +1,6 @@
-"""A run that is killed at any moment, as often as you like, ends like a run that never was killed: `kills.py` kills it."""
+"""A run that is killed at any moment, as often as you like, ends like a run that never was killed:
+`kills.py` kills it.
+"""
 
 import json
 import subprocess
@@ -11,7 +13,9 @@ KILLS = Path(__file__).with_name("kills.py")
 
 
 def harness(code) -> list[dict]:
-    """Run an expression in a separate process that has `kills` imported: it forks, which a process with threads should not do."""
+    """Run an expression in a separate process that has `kills` imported: it forks, which a process
+    with threads should not do.
+    """
     code = f"import json, signal, kills; print('entries ' + json.dumps({code}))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=KILLS.parent, capture_output=True, text=True, timeout=500
@@ -47,6 +51,7 @@ def test_a_signal_saves_at_the_next_step(name, status):
 
 def test_the_harness_would_notice_images_seen_twice():
     """A resumed epoch that begins at its first image again: the results must differ."""
-    broken = "kills.RunningAverage.__init__ = lambda self, sums=None, count=0: self.__dict__.update(sums={}, count=0)"
+    forget = "lambda self, sums=None, count=0: self.__dict__.update(sums={}, count=0)"
+    broken = f"kills.RunningAverage.__init__ = {forget}"
     entries = harness(f"(exec({broken!r}), kills.main(5, 1))[1]")
     assert not all(entry["equal"] for entry in entries)

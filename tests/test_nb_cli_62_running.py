@@ -2,6 +2,8 @@
 from moonshine.cli.running import *
 
 
+import contextlib
+import io
 import os
 import tempfile
 from pathlib import Path
@@ -36,5 +38,7 @@ def test_a_run_is_announced_and_saved():
     with tempfile.TemporaryDirectory() as folder:
         settings = RunSettings("tiny", os.path.join(folder, "checkpoints"), torch.device("cpu"))
         network, data = wrn(10, 0.5), shapes(64, 32)
-        history = run_training(network, data, cross_entropy(), Recipe(1, 32, epoch_step=()), settings)
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            history = run_training(network, data, cross_entropy(), Recipe(1, 32, epoch_step=()), settings)
+        print(out.getvalue().replace(folder, "FOLDER"))
         test_eq((len(history), os.path.exists(f"{settings.directory}/tiny.pt")), (1, True))

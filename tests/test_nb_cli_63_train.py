@@ -2,6 +2,8 @@
 from moonshine.cli.train_commands import *
 
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -52,7 +54,9 @@ def test_imagenet_has_a_recipe_of_its_own():
 
     with tempfile.TemporaryDirectory() as folder:
         file = os.path.join(folder, "a.toml")
-        test_eq(main(["train", "imagenet", "teacher", "--epochs", "2", "--save_config", file]), 0)
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            test_eq(main(["train", "imagenet", "teacher", "--epochs", "2", "--save_config", file]), 0)
+        assert out.getvalue().startswith(f"wrote {file}; use it with: moonshine train --config"), out.getvalue()
         text = open(file).read()
         for line in ('network = "resnet34"', "epochs = 2 ", "weightDecay = 0.0001 ", "image_size = 224 "):
             assert f"\n{line}" in text, line

@@ -1,4 +1,6 @@
-"""One run by several processes, on the CPU: what they see, what comes out, what is left when one is killed. `ranks.py` starts them."""
+"""One run by several processes, on the CPU: what they see, what comes out, what is left when one is
+killed. `ranks.py` starts them.
+"""
 
 import json
 import os
@@ -23,7 +25,9 @@ IMAGES, BATCH = 50, 16
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """Run all that `ranks.py` does, once, in a separate process: it forks, which a process with threads should not do."""
+    """Run all that `ranks.py` does, once, in a separate process: it forks, which a process with
+    threads should not do.
+    """
     root, random = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
     for part, count in (("train", 5), ("val", 3)):
         for name in ("cat", "dog"):
@@ -54,7 +58,9 @@ def check_close(one, other):
 
 
 def of_all(steps, whole):
-    """The images of one step, seen by all processes: each one's first `n` are its own, and a copy where it has none."""
+    """The images of one step, seen by all processes: each one's first `n` are its own, and a copy
+    where it has none.
+    """
     size = len(steps)
     shares = [whole[rank::size] for rank in range(size)]
     for mine, share in zip(steps, shares):
@@ -146,7 +152,9 @@ def test_streamed_images_are_read_once(found):
     assert one["history"] == other["history"]
 
 
-WORDS = "train shapes teacher -t T --wrn_depth 10 --wrn_width 0.5 --batch_size 16 --device cpu --checkpoint_dir".split()
+WORDS = (
+    "train shapes teacher -t T --wrn_depth 10 --wrn_width 0.5 --batch_size 16 --device cpu --checkpoint_dir"
+).split()
 JOB = """
 from moonshine.data import registry as data
 few = data.shapes(train=64, test=33)
@@ -155,7 +163,7 @@ data.DATASETS["shapes"] = lambda *arguments: few
 import time
 from moonshine.cli import program as cli
 first_to_say = cli.first_to_say
-cli.first_to_say = lambda line: time.sleep(1) or first_to_say(line)     # torchrun's SIGTERM comes before the line is said
+cli.first_to_say = lambda line: time.sleep(1) or first_to_say(line)  # torchrun's SIGTERM comes first
 cli.main()
 """
 

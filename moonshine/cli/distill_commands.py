@@ -22,6 +22,7 @@ from moonshine.cli.options import (
     add_command,
     check_image_size,
     check_not_negative,
+    fields_of_recipe,
     name_list,
     option,
 )
@@ -114,7 +115,7 @@ class ScheduleOptions(OptimizerOptions):
         "The paper's recipe over a number of epochs."
         from moonshine.training.recipe import Recipe
 
-        return Recipe(**self.fields_of_recipe()).scaled_to(epochs)
+        return Recipe(**fields_of_recipe(self)).scaled_to(epochs)
 
     def recipes(self) -> tuple:  # of (teacher, student)
         "The recipes of teacher and student."
@@ -157,7 +158,7 @@ class DistillJob:
         torch.manual_seed(self.student_recipe.seed)
         return network_from_torchvision(self.architecture, classes)
 
-
+# %% ../../nbs/cli/64_distill.ipynb #6969729f
 def make_job(
     architecture: str,
     student: StudentOptions,
@@ -194,7 +195,7 @@ def check_job(
     if attention:
         check_fit(student, network, x)
 
-
+# %% ../../nbs/cli/64_distill.ipynb #13c80255
 def check_gain(
     job: DistillJob,
     network,  # the teacher
@@ -252,7 +253,7 @@ def find_or_train_teacher(
     print(network_line("teacher", file, teacher))
     return teacher, normalized_by(data, saved.get("normalization"))
 
-
+# %% ../../nbs/cli/64_distill.ipynb #8203297c
 def train_teacher(
     job: DistillJob,
     data,  # `Data` or `Stream`

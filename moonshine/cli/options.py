@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['app', 'print_version', 'moonshine_options', 'option', 'grouped', 'option_parameters', 'add_command',
-           'OptimizerOptions', 'DistillationOptions', 'RunOptions', 'check_not_negative', 'check_image_size',
-           'number_list', 'name_list']
+           'OptimizerOptions', 'fields_of_recipe', 'DistillationOptions', 'RunOptions', 'check_not_negative',
+           'check_image_size', 'number_list', 'name_list']
 
 # %% ../../nbs/cli/60_options.ipynb #00000002
 import functools
@@ -130,20 +130,23 @@ class OptimizerOptions:
         bool, option("torch.compile the training step; pays in runs of an hour or more", "--compile")
     ] = False
 
-    def fields_of_recipe(self) -> dict:
-        "These options as fields of a `Recipe`."
-        from moonshine.data.augmentation import parse_augmentation
+# %% ../../nbs/cli/60_options.ipynb #f1e1d501
+def fields_of_recipe(
+    options: OptimizerOptions,
+) -> dict:  # keyword arguments of `Recipe`
+    "The options as fields of a `Recipe`."
+    from moonshine.data.augmentation import parse_augmentation
 
-        return dict(
-            batch_size=self.batch_size,
-            learning_rate=self.lr,
-            weight_decay=self.weight_decay,
-            seed=self.seed,
-            amp=self.amp,
-            augmentation=None if self.augmentation is None else parse_augmentation(self.augmentation),
-            val_fraction=self.val_fraction,
-            compile=self.compile,
-        )
+    return dict(
+        batch_size=options.batch_size,
+        learning_rate=options.lr,
+        weight_decay=options.weight_decay,
+        seed=options.seed,
+        amp=options.amp,
+        augmentation=None if options.augmentation is None else parse_augmentation(options.augmentation),
+        val_fraction=options.val_fraction,
+        compile=options.compile,
+    )
 
 # %% ../../nbs/cli/60_options.ipynb #00000010
 @dataclass(frozen=True)

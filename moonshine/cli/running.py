@@ -139,7 +139,7 @@ def run_training(
         leave(stop)
     return history
 
-
+# %% ../../nbs/cli/62_running.ipynb #f55aefbe
 def leave(
     stop,  # a `SignalHandler`
 ):

@@ -21,6 +21,7 @@ from moonshine.cli.options import (
     add_command,
     check_image_size,
     check_not_negative,
+    fields_of_recipe,
     number_list,
     option,
 )
@@ -211,7 +212,7 @@ class RecipeOptions(OptimizerOptions):
             epochs=self.epochs,
             lr_decay_ratio=self.lr_decay_ratio,
             epoch_step=steps,
-            **self.fields_of_recipe(),
+            **fields_of_recipe(self),
         )
         return check_recipe(recipe)
 
@@ -319,7 +320,7 @@ class Job:
     settings: object  # `RunSettings`
     teachers: list  # names under which the teacher is looked for; empty: it needs none
 
-
+# %% ../../nbs/cli/63_train.ipynb #c35ee93f
 def train_one(
     job: Job,
     options: DataOptions,

@@ -454,8 +454,15 @@ def overlay(
     gray = enlarged(image.float().mean(0))[..., None]
     return (opacity * colors + (1 - opacity) * gray).astype(np.uint8)
 
-
-def scale_bar(page, y, side, low, high, cmap):
+# %% ../../nbs/panels/53_attention_panels.ipynb #5a1f0009
+def scale_bar(
+    page: Page,
+    y: int,  # of its top, in pixels
+    side: int,  # its height
+    low: float,  # the value at the bottom
+    high: float,  # the value at the top
+    cmap: str,  # of matplotlib
+):
     "Draw the color scale of a row, with the values at its ends."
     page.put(shade(np.linspace(1, 0, 64)[:, None], 0, 1, cmap), 800, y, 14, side)
     for value, where in ((high, y + 7), (low, y + side - 7)):

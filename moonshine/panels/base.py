@@ -53,11 +53,11 @@ def canvas(
 
 
 def axes_at(
-    figure: Figure,
+    figure: Figure,  # to add them to
     box: tuple,  # left, bottom, width, height, as fractions of the figure
-    title: str = "",
+    title: str = "",  # above the axes, on the left
     xticks=(),  # few: every tick takes time at each redraw
-    yticks=(),
+    yticks=(),  # few as well
 ):
     "Add axes at a fixed position, without ticks unless they are given."
     axes = figure.add_axes(box, xticks=xticks, yticks=yticks)
@@ -91,9 +91,9 @@ FULL_LABEL = dict(description_width="initial")  # never cut a label off
 
 
 def slider(
-    label: str,
+    label: str,  # to the left of the slider
     options,  # values, or (text, value) pairs
-    value,
+    value,  # to start with
     live=True,  # update while dragging, not only on release
 ):
     "Return a slider over a list of values."
@@ -107,7 +107,11 @@ def slider(
     )
 
 
-def buttons(label: str, options, value):
+def buttons(
+    label: str,  # to the left of the buttons
+    options,  # values, or (text, value) pairs
+    value,  # to start with
+):
     "Return a row of buttons of which exactly one is selected."
     return ipywidgets.ToggleButtons(
         description=label,
@@ -118,14 +122,21 @@ def buttons(label: str, options, value):
     )
 
 # %% ../../nbs/panels/50_panel.ipynb #5a1b000a
-def menu(label: str, options, value):
+def menu(
+    label: str,  # to the left of the menu
+    options,  # values, or (text, value) pairs
+    value,  # to start with
+):
     "Return a drop-down menu."
     return ipywidgets.Dropdown(
         description=label, options=options, value=value, layout=dict(width="320px"), style=FULL_LABEL
     )
 
 
-def checkbox(label: str, value: bool):
+def checkbox(
+    label: str,  # to the right of the box
+    value: bool,  # to start with
+):
     "Return a checkbox with its label."
     return ipywidgets.Checkbox(description=label, value=value, indent=False, layout=dict(width="auto"))
 

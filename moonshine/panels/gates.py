@@ -116,7 +116,7 @@ def draw_gate(data: dict) -> Figure:
 
 # %% ../../nbs/panels/54_gates.ipynb #0000000a
 def predict_gate(
-    question: str,
+    question: str,  # shown below the image, with the answer
     answer,  # function without arguments -> a number, or one of `choices`; called at the commit
     unit: str = "",  # of the number
     because: str = "",  # explanation, shown after the answer

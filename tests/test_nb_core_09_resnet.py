@@ -247,7 +247,7 @@ def test_pretrained_without_the_download():
     theirs = torchvision.models.resnet18(weights=None).eval()
     kind = torchvision.models.ResNet18_Weights
     with mock.patch.object(kind, "get_state_dict", lambda self, **kwargs: theirs.state_dict()):
-        ours = pretrained("resnet18")
+        ours = load_torchvision_weights("resnet18")
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         test_close(ours(x), theirs(x), eps=1e-5)
@@ -260,15 +260,21 @@ def test_pretrained_without_the_download():
 
 
     with mock.patch.object(kind, "get_state_dict", offline):
-        test_fail(lambda: pretrained("resnet18"), contains="can't be fetched (URLError: <urlopen error no route")
+        test_fail(
+            lambda: load_torchvision_weights("resnet18"),
+            contains="can't be fetched (URLError: <urlopen error no route",
+        )
 
 
 def test_what_torchvision_has_not_is_refused():
-    test_fail(lambda: pretrained("resnet43"), contains="did you mean resnet34?")
+    test_fail(lambda: load_torchvision_weights("resnet43"), contains="did you mean resnet34?")
     test_fail(
-        lambda: pretrained("resnet18_half"), contains="unknown network with trained weights 'resnet18_half'"
+        lambda: load_torchvision_weights("resnet18_half"),
+        contains="unknown network with trained weights 'resnet18_half'",
     )
-    test_fail(lambda: pretrained("resnet34", "IMAGENET1K_V2"), contains="did you mean IMAGENET1K_V1?")
+    test_fail(
+        lambda: load_torchvision_weights("resnet34", "IMAGENET1K_V2"), contains="did you mean IMAGENET1K_V1?"
+    )
 
 
 def test_initial_weights_are_torchvisions():

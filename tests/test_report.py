@@ -169,7 +169,7 @@ def test_the_report_says_what_the_results_show(runs, capsys):
 
 
 def test_the_image_is_whole_and_in_the_page(runs):
-    made = report.report(runs, runs / "out")
+    made = report.write_report(runs, runs / "out")
     assert [path.name for path in made["files"]] == ["report.png", "report.md", "report.html"]
     with Image.open(runs / "out" / "report.png") as image:
         image.load()
@@ -183,7 +183,7 @@ def test_the_image_is_whole_and_in_the_page(runs):
 
 def test_the_same_results_make_the_same_report(runs):
     for name in ("a", "b"):
-        report.report(runs, runs / name)
+        report.write_report(runs, runs / name)
     for file in ("report.md", "report.html", "report.png"):
         assert (runs / "a" / file).read_bytes() == (runs / "b" / file).read_bytes()
 
@@ -237,7 +237,7 @@ def test_drawn_shapes_are_not_set_beside_the_paper(tmp_path):
                     preset="smoke",
                 ),
             )
-    report.report(tmp_path)
+    report.write_report(tmp_path)
     text = (tmp_path / "report.md").read_text()
     assert "not comparable with the paper" in text and "| paper" not in text and "Spearman" not in text
     assert "In the paper's table" not in text
@@ -257,7 +257,7 @@ def test_two_settings_are_never_mixed(tmp_path):
             ]
             run["best"] = run["best"] | {"epoch": 3}
         write(tmp_path, str(epochs), run)
-    report.report(tmp_path)
+    report.write_report(tmp_path)
     text = (tmp_path / "report.md").read_text()
     assert "| 1 | 20.00 |" in text and "| 1 | 10.00 |" in text and "15.00" not in text
     assert Image.open(tmp_path / "report.png").height > 800  # three panels for each
@@ -310,7 +310,7 @@ def test_every_committed_result_is_readable():
 def test_a_planted_script_and_a_formula_stay_text(tmp_path):
     bad = "<script>alert(1)</script> $\\frac{1}$ {{ 7 * 7 }}"
     write(tmp_path, "a", result("G(4)", "scratch", 0, 9.0, data=bad))
-    report.report(tmp_path)
+    report.write_report(tmp_path)
     text, page = (tmp_path / "report.md").read_text(), (tmp_path / "report.html").read_text()
     assert "<script" not in page and "&lt;script&gt;alert(1)" in page and "{{ 7 * 7 }}" in page
     assert "\\<script" in text and not re.search(r"(?<!\\)[$<]", text)

@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from moonshine.paper.planningning import plan_runs
 from PIL import Image
 
 from moonshine.cli.program import main
-from moonshine.paper.plan import plan
 from moonshine.paper.results import read_result
 from moonshine.paper.runner import fingerprint
 
@@ -86,7 +86,7 @@ def whole(tmp_path_factory):
 def test_smoke_end_to_end(whole, record_property):
     out, text, seconds = whole
     record_property("seconds_of_the_smoke_preset", round(seconds, 1))
-    runs = plan("table2", "smoke")
+    runs = plan_runs("table2", "smoke")
     assert (
         sorted(path.parent.name for path in out.glob("*/result.json")) == sorted(run.name for run in runs)
         and len(runs) == 19
@@ -133,7 +133,7 @@ def test_what_is_finished_is_not_touched(whole, inside):
 )
 def test_a_damaged_result_is_told_and_made_again(whole, tmp_path, damage, inside):
     out = tmp_path / "out"
-    runs = [run.name for run in plan("table2", "smoke", rows="10-0.5", methods="scratch,at", seeds=1)]
+    runs = [run.name for run in plan_runs("table2", "smoke", rows="10-0.5", methods="scratch,at", seeds=1)]
     for name in runs:
         shutil.copytree(whole[0] / name, out / name)
     path = out / runs[1] / "result.json"
@@ -153,7 +153,7 @@ def test_stopped_and_started_again_it_is_the_uninterrupted_run(whole, tmp_path, 
     def listen():  # a program started in the background of a script ignores Ctrl-C, and so would ours
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    names = [run.name for run in plan("table2", "smoke", rows="10-0.5", methods="scratch,at", seeds=1)]
+    names = [run.name for run in plan_runs("table2", "smoke", rows="10-0.5", methods="scratch,at", seeds=1)]
     running = subprocess.Popen(
         [*PROGRAM, *FEW, "--out", str(tmp_path), "--save_every", "1"],
         preexec_fn=listen,
@@ -188,7 +188,7 @@ def test_shards_and_parallel_processes_come_to_the_same(whole, tmp_path, inside)
         assert inside(*FEW, "--out", first, "--shard", shard)[0] == 0
     second = tmp_path / "parallel"
     assert inside(*FEW, "--out", second, "--parallel", "2")[0] == 0
-    names = [run.name for run in plan("table2", "smoke", rows="10-0.5", methods="scratch,at", seeds=1)]
+    names = [run.name for run in plan_runs("table2", "smoke", rows="10-0.5", methods="scratch,at", seeds=1)]
     for out in (first, second):
         assert sorted(path.parent.name for path in out.glob("*/result.json")) == sorted(names)
         for name in names:
@@ -197,7 +197,7 @@ def test_shards_and_parallel_processes_come_to_the_same(whole, tmp_path, inside)
 
 def test_a_teacher_from_elsewhere_and_fewer_images(whole, tmp_path, inside):
     """Students of a given checkpoint; in two processes, and again, when nothing may be left to do."""
-    path = whole[0] / plan("table2", "smoke")[0].name / "network.pt"
+    path = whole[0] / plan_runs("table2", "smoke")[0].name / "network.pt"
     command = *FEW, "--teacher", path, "--images", "100", "--parallel", "2", "--out", tmp_path
     status, text, err = inside(*command)
     assert (status, err) == (0, "")
@@ -410,7 +410,7 @@ def test_fingerprints_of_the_first_version_stay_valid():
     """Finished runs in nbs/results must not be repeated by a later version."""
     folder = Path(__file__).parents[1] / "nbs" / "results" / "table2_cpu"
     found = [read_result(path) for path in sorted(folder.glob("*WRN-16-1*-scratch-*.json"))]
-    (run,) = plan("table2", "cpu", rows="16-1", methods="scratch", seeds=1, epochs=2)
+    (run,) = plan_runs("table2", "cpu", rows="16-1", methods="scratch", seeds=1, epochs=2)
     assert len(found) == 3
     for old in found:
         same = replace(run, seed=old["seed"], recipe=replace(run.recipe, seed=old["seed"]))

@@ -107,7 +107,7 @@ def test_workers_resume_when_the_run_is_asked_to_stop(photos):
 
 def test_a_bug_ends_the_command_and_its_workers(photos):
     """Workers that don't listen to SIGTERM must not keep Python from ending when something is raised that nobody foresaw."""
-    code = "from moonshine.training import loop; from moonshine.cli.program import main; loop.errors = lambda *arguments: 1 / 0; main()"
+    code = "from moonshine.training import loop; from moonshine.cli.program import main; loop.classification_errors = lambda *arguments: 1 / 0; main()"
     words = "train imagenet teacher --network wrn --wrn_depth 10 --image_size 32 --batch_size 2 --device cpu --data_dir".split()
     done = subprocess.run(
         [sys.executable, "-c", code, *words, photos, "--checkpoint_dir", photos / "run"],

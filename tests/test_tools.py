@@ -10,7 +10,6 @@ import venv
 from pathlib import Path
 
 import pytest
-
 from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "tools"))
@@ -481,6 +480,11 @@ def test_the_package_is_found_by_python_started_beside_its_clone(tmp_path):
     venv.create(tmp_path / "venv", with_pip=False)
     pip = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", "-e", clone]
     subprocess.run(pip, check=True, capture_output=True)
-    where = subprocess.run([python, "-c", "import moonshine; print(moonshine.__version__)"], cwd=tmp_path,
-                           env={"PATH": os.environ["PATH"]}, capture_output=True, text=True)
+    where = subprocess.run(
+        [python, "-c", "import moonshine; print(moonshine.__version__)"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+    )
     assert where.stdout.count(".") == 2, where.stderr

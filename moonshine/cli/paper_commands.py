@@ -155,7 +155,7 @@ def moonshine_report(
     "Compare finished runs with the paper's numbers."
     from moonshine.paper import report as judge
 
-    made = judge.report(folder, out, latency)
+    made = judge.write_report(folder, out, latency)
     for title, lines in made["findings"].items():
         print("\n".join([title, *(f"- {line}" for line in lines), ""]))
     for line in made["refused"]:

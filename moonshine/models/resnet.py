@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ARCHITECTURES', 'STEM', 'TABLE3', 'TRAINED', 'ResNet', 'resnet18', 'resnet34', 'resnet18_half', 'torchvision_name',
-           'load_torchvision', 'pretrained']
+           'load_torchvision', 'load_torchvision_weights']
 
 # %% ../../nbs/core/09_resnet.ipynb #00000002
 from collections.abc import Mapping
@@ -154,7 +154,7 @@ def _fetch(weights):
         ) from None
 
 # %% ../../nbs/core/09_resnet.ipynb #0000002d
-def pretrained(
+def load_torchvision_weights(
     name: str,  # resnet18 or resnet34
     weights: str = "IMAGENET1K_V1",  # torchvision's name of the weights
 ) -> ResNet:

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import torch
 
-from moonshine.training.provenance import machine
 from moonshine.data.drawing import shapes
 from moonshine.data.folders import folder
 from moonshine.data.images import Data, ImageSet, color_statistics
@@ -26,6 +25,7 @@ from moonshine.losses.attention import student_loss
 from moonshine.training.checkpoints import write_whole
 from moonshine.training.loop import evaluate, fit
 from moonshine.training.precision import precision_words
+from moonshine.training.provenance import machine
 from moonshine.training.recipe import Recipe
 
 OUT = Path(__file__).with_name("precision.json")

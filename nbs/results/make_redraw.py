@@ -11,9 +11,9 @@ from pathlib import Path
 import matplotlib
 import torch
 
-from moonshine.training.provenance import machine
 from moonshine.panels.base import redraw_times
 from moonshine.panels.widgets import PANELS
+from moonshine.training.provenance import machine
 
 rows = []
 for name, info in PANELS.items():

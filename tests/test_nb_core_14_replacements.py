@@ -1,0 +1,137 @@
+"""Generated from nbs/core/14_replacements.ipynb by tools/export.py. Edit the notebook, not this file."""
+from moonshine.surgery.replacements import *
+
+
+import itertools
+
+import torch
+from fastcore.test import test_eq
+from torch import nn
+from torchvision.models.resnet import BasicBlock
+
+from moonshine.blocks.families import fitting, parse_block
+from moonshine.blocks.layers import chain
+from moonshine.blocks.residual import residual_block
+
+S, B = parse_block("S"), parse_block("B(2)")
+
+
+def test_the_output_has_the_size_of_the_original():
+    kernels = [*range(1, 8), (1, 7), (7, 1)]
+    grid = itertools.product(kernels, [1, (2, 3)], [(2, 1), "same", "valid"], [1, (2, 3)])
+    groups_and_bias = itertools.cycle([(1, True), (2, False), (2, True)])  # a kind for each point of the grid
+    x = torch.zeros(1, 8, 23, 26)
+    checked = 0
+    for (kernel, stride, padding, dilation), (groups, bias) in zip(grid, groups_and_bias):
+        if padding == "same" and (stride != 1 or kernel in (2, 4, 6)):
+            continue  # PyTorch refuses, or warns
+        conv = nn.Conv2d(8, 16, kernel, stride, padding, dilation, groups, bias)
+        for block in ("G(4)", "S-2x2") if kernel == 3 else ("B(2)",):
+            cheap = chain(replacement_layers(parse_block(block), conv)).eval()
+            test_eq((block, conv, cheap(x).shape), (block, conv, conv(x).shape))
+            biased = [m.bias is not None for m in cheap if isinstance(m, nn.Conv2d)]
+            test_eq(biased, [False] * (len(biased) - 1) + [bias])
+            checked += 1
+    print(f"{checked} chains")
+
+
+def test_padding_of_another_kind():
+    for mode in ("reflect", "replicate", "circular"):
+        conv = nn.Conv2d(8, 8, 3, padding=2, dilation=2, padding_mode=mode)
+        for block in ("G(N)", "S-2x2"):
+            cheap = chain(replacement_layers(parse_block(block), conv)).eval()
+            test_eq(cheap[0].padding_mode, mode)
+            test_eq(cheap(torch.randn(1, 8, 9, 9)).shape, (1, 8, 9, 9))
+
+
+def test_separate_channels_stay_separate():
+    def dependencies(module):
+        x = torch.randn(2, 12, 6, 6, dtype=torch.double, requires_grad=True)
+        parts = module.double().eval()(x).chunk(3, 1)  # the outputs of the three groups
+        slopes = [torch.autograd.grad(part.square().sum(), x, retain_graph=True)[0] for part in parts]
+        return torch.stack(slopes).abs().sum((1, 3, 4)) > 0  # (3 groups of outputs, 12 inputs)
+
+
+    conv = nn.Conv2d(12, 24, 3, padding=1, groups=3)
+    for block in ("G(2)", "G(N)", "B(2)", "BG(2,2)", "S-2x2"):
+        cheap = chain(replacement_layers(parse_block(block), conv))
+        for layer in cheap:
+            if isinstance(layer, nn.BatchNorm2d):
+                nn.init.constant_(layer.bias, 3)  # so that no ReLU is inactive
+        assert torch.equal(dependencies(cheap), dependencies(conv)), block
+    test_eq(dependencies(conv).sum(1).tolist(), [4, 4, 4])
+
+
+def test_rounding_to_divisors():
+    test_eq(str(fitting(parse_block("G(4)"), 30, 60)), "G(5)")  # 3 and 5 are equally near
+    test_eq(str(fitting(parse_block("G(N/8)"), 12, 24)), "G(N/6)")
+    test_eq(str(fitting(parse_block("BG(2,16)"), 99, 16)), "BG(2,8)")  # 8 channels in the bottleneck
+    test_eq(str(fitting(parse_block("B(4)"), 16, 9)), "B(3)")
+    for text in ("S", "S-2x2", "G(N)", "G(8)", "BG(4,M/8)"):
+        test_eq(fitting(parse_block(text), 64, 128), parse_block(text))
+
+
+def test_bn_and_relu_at_the_ends_of_a_chain():
+    conv = nn.Conv2d(8, 16, 3).double().eval()
+    names = {}
+    for placement in PLACEMENTS:
+        cheap = new_chain(replacement_layers(parse_block("G(N)"), conv), placement, "3×3, 8→16", conv)
+        names[placement] = [name for name, _ in cheap.named_children()]
+        test_eq(cheap(torch.zeros(2, 8, 9, 9).double()).shape, (2, 16, 7, 7))
+        test_eq((cheap.replaces, cheap.training), ("3×3, 8→16", False))
+    test_eq(names["between"], ["convdw", "bn", "relu", "conv1x1"])
+    test_eq(names["pre"], ["bn_pre", "relu_pre", *names["between"]])
+    test_eq(names["post"], [*names["between"], "bn_post", "relu_post"])
+
+
+def test_which_residual_blocks_are_replaced_whole():
+    ours, theirs = residual_block("S", 16, 32, 2), BasicBlock(16, 16)
+    test_eq([is_replaced_whole(theirs, B, by) for by in ("auto", "convolution", "block")], [True, False, True])
+    test_eq([is_replaced_whole(theirs, S, by) for by in ("auto", "convolution", "block")], [False, False, True])
+    test_eq([is_replaced_whole(ours, S, by) for by in ("auto", "convolution", "block")], [True] * 3)
+    theirs.conv1 = nn.Conv2d(16, 16, 5)
+    assert not is_basic_block(theirs)  # somebody has changed it
+
+
+def test_shape_and_layout_of_a_residual_block():
+    test_eq(residual_shape(residual_block("S", 16, 32, 2)), (16, 32, 2))
+    test_eq(residual_shape(residual_block("Conv/Old", 16, 32, 2)), (16, 32, 2))
+    test_eq(residual_shape(residual_block("S", 16, 16)), (16, 16, 1))
+    test_eq(residual_shape(BasicBlock(16, 16)), (16, 16, 1))
+    test_eq(str(laid_out_for(residual_block("S", 16, 16), B, "auto")), "B(2)")
+    test_eq(str(laid_out_for(residual_block("S", 16, 16), B, "convolution")), "ConvB2/Basic")
+    test_eq(str(laid_out_for(BasicBlock(16, 16), S, "auto")), "Conv/Old")
+
+
+def test_norms_and_shortcut_are_taken_over():
+    for old in (residual_block("S", 16, 32, 2), BasicBlock(16, 32, 2, nn.Sequential(nn.Conv2d(16, 32, 1, 2)))):
+        new = new_residual_block(laid_out_for(old, B, "auto"), "layer", old)
+        assert new.bn1 is old.bn1
+        assert getattr(new, "convShortcut", 0) is getattr(old, "convShortcut", 0)
+        test_eq(new(torch.randn(2, 16, 8, 8)).shape, (2, 32, 4, 4))
+
+
+def test_convolutions_in_words():
+    test_eq(convolution_text(nn.Conv2d(64, 128, 3, stride=2, padding=1)), "3×3, 64→128, stride 2")
+    conv = nn.Conv2d(8, 8, (1, 7), dilation=(1, 2), groups=4)
+    test_eq(convolution_text(conv), "1×7, 8→8, dilation (1, 2), groups 4")
+    test_eq(convolution_text(nn.ConvTranspose2d(8, 4, 2, stride=2)), "ConvTranspose2d 2×2, 8→4, stride 2")
+
+
+def test_chains_in_words():
+    conv = nn.Conv2d(64, 64, 3, bias=False)
+    texts = {
+        "G(8)": "3×3 in 8 groups, 1×1",
+        "G(N)": "3×3 depthwise, 1×1",
+        "BG(2,4)": "1×1 to 32, 3×3 in 4 groups, 1×1",
+        "S-2x2": "2×2",
+        "ACDC": "3×3 depthwise, ACDC",
+    }
+    for block, text in texts.items():
+        test_eq(chain_text(replacement_layers(parse_block(block), conv)), text)
+
+
+def test_residual_blocks_in_words():
+    test_eq(residual_text(residual_block("S", 16, 32, 2)), "residual block 3×3, 3×3; 16→32, stride 2")
+    test_eq(new_residual_text(residual_block("S", 16, 32, 2), B), "1×1, 3×3, 1×1")
+    test_eq(new_residual_text(residual_block("S", 16, 32, 2), S), "3×3, 3×3")

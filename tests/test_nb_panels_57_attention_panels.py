@@ -1,0 +1,213 @@
+"""Generated from nbs/panels/57_attention_panels.ipynb by tools/export.py. Edit the notebook, not this file."""
+from moonshine.panels.attention import *
+
+
+import io
+import os
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+import torch
+from fastcore.test import test_close, test_eq, test_fail
+from PIL import Image
+from torch.nn import functional as F
+from torchvision.models import resnet18
+
+from moonshine.losses.attention import activations, at_loss, attention_map, energy_inside
+from moonshine.pretrained import (
+    TRAINED,
+    network_input,
+    test_images,
+    trained_facts,
+    trained_history,
+    trained_network,
+)
+
+os.environ["MOONSHINE_RAISE"] = "1"  # a callback that fails fails the test
+
+
+def test_scenes_of_all_sizes():
+    scene = drawn_scene(105)
+    assert scene is drawn_scene(105)
+    images = test_images(200)  # a drawn image comes through unchanged
+    assert torch.equal(scene.at(32)[0], images.images[105]) and torch.equal(scene.mask, images.masks[105])
+    test_eq(scene.label, images.labels[105].item())
+    wide = Image.new("RGB", (90, 30), "red")  # red, green in the middle third, red
+    wide.paste("lime", (30, 0, 60, 30))
+    with tempfile.TemporaryDirectory() as folder:
+        test_fail(lambda: image_files(folder), contains="holds no images")
+        test_fail(lambda: image_files(Path(folder) / "nowhere"), contains="no folder")
+        wide.save(Path(folder) / "wide.png")
+        (file,) = image_files(folder)
+        green = scene_from_file(file).at(16)
+    test_eq(green.shape, (1, 3, 16, 16))
+    assert green[0, 1, :, 1:-1].min() > 250 and green[0, 0, :, 1:-1].max() < 5  # all but the very edge
+    test_fail(
+        lambda: scene_from_bytes(b"a letter", "letter.doc"), contains="letter.doc can't be read as an image"
+    )
+
+
+def test_explore_agrees_with_the_attention_loss():
+    data = explore(drawn_scene(3), trained_subjects(), group=2)
+    x = network_input(test_images(4).images)[3:]
+    with torch.no_grad():
+        found = {name: activations(trained_network(name), x)[1][1] for name in TRAINED}
+    test_eq([row["name"] for row in data["rows"]], list(TRAINED))
+    for row in data["rows"]:
+        A, T = found[row["name"]], found["teacher"]
+        test_close(row["map"].flatten() / 16, attention_map(A)[0], 1e-6)  # p = 2: the paper's; 16×16
+        test_close(row["map"].pow(2).mean(), 1, 1e-5)
+        test_close(row["at_loss"], at_loss(A, T).item(), 1e-8)
+        test_close(row["squared_error"], (A - T).double().pow(2).mean().item(), 1e-6)
+        test_close(row["inside"], energy_inside(A, test_images(4).masks[3:]).item(), 1e-6)
+        test_close(row["chance"], test_images(4).masks[3].float().mean().item(), 1e-6)
+    teacher = data["rows"][0]  # the teacher against itself: nothing
+    test_eq((teacher["at_loss"], teacher["squared_error"], teacher["difference"].abs().max().item()), (0, 0, 0))
+
+
+def test_other_powers_by_hand():
+    A = look_at(trained_subjects()["at"], drawn_scene(3))[1][2][0].double()  # (64, 8, 8)
+    for power in (1, 2, 4, 8):
+        by_hand = sum(channel.abs() ** power for channel in A)
+        by_hand = 8 * by_hand / by_hand.pow(2).sum().sqrt()
+        test_close(one_look("at", trained_subjects()["at"], drawn_scene(3), 3, power)["map"], by_hand, 1e-4)
+
+
+def test_shuffled_channels_change_no_map():
+    subjects, changed = trained_subjects(), 0
+    for number in (0, 3, 7):
+        for group in (1, 2, 3):
+            for power in (1, 2, 4):
+                a, b = [
+                    explore(drawn_scene(number), subjects, group, power=power, shuffled=state)["rows"]
+                    for state in (False, True)
+                ]
+                for before, after in zip(a[1:], b[1:]):
+                    test_close(before["map"], after["map"], 1e-5)
+                    test_close(before["at_loss"], after["at_loss"], 1e-7)
+                    test_close(before["inside"], after["inside"], 1e-5)
+                    assert abs(after["squared_error"] / before["squared_error"] - 1) > 0.05
+                    changed += 1
+    test_eq(changed, 3 * 3 * 3 * 3)
+
+
+def test_attention_panel_makes_its_point():
+    panel = attention_panel()
+    rows = {row["name"]: row for row in panel.data["rows"]}
+    assert 10 * rows["at"]["at_loss"] < min(rows["scratch"]["at_loss"], rows["kd"]["at_loss"])
+    assert rows["at"]["squared_error"] > max(rows["scratch"]["squared_error"], rows["kd"]["squared_error"])
+    before, n = {name: (row["at_loss"], row["squared_error"]) for name, row in rows.items()}, panel.renders
+    panel.press("shuffle the channels")
+    test_eq(panel.renders, n + 1)
+    for row in panel.data["rows"][1:]:
+        test_close(row["at_loss"], before[row["name"]][0], 1e-7)
+        assert row["squared_error"] > 1.3 * before[row["name"]][1]
+    assert "channels of all but the teacher are shuffled and doubled" in panel.text
+    assert "Shuffling and doubling the channels of at leaves its map and its AT loss unchanged" in panel.text
+    first = panel.png
+    panel.choose(view="one", network="teacher", shuffled=False)  # against itself
+    test_eq((len(panel.data["rows"]), panel.data["rows"][0]["at_loss"]), (1, 0))
+    assert panel.png != first
+    panel.press("AT is wrong")
+    panel.choose(network="at")
+    assert "WRONG" in panel.text
+    test_eq([panel.controls[name].continuous_update for name in ("number", "opacity")], [False, True])
+
+
+def test_your_own_networks_and_images():
+    torch.manual_seed(0)
+    own = dict(networks={"resnet18": resnet18(weights=None)}, layers=["layer2", "layer3", "layer4"], size=64)
+    panel = attention_panel(**own, group=1, network="resnet18")
+    mine = panel.data["rows"][-1]
+    test_eq((mine["name"], mine["layer"], mine["map"].shape), ("resnet18", "layer2", (8, 8)))
+    test_eq((mine["at_loss"], mine["right"]), (None, None))
+    assert "not the same size" in panel.text
+    panel.choose(group=3, view="one")
+    alone = attention_panel(**own, only=True)
+    test_eq((alone.data["teacher"], len(alone.data["rows"])), ("resnet18", 1))
+    test_fail(lambda: attention_panel({"resnet18": resnet18(weights=None)}), contains="name the layers")
+    test_fail(lambda: attention_panel({"resnet18": resnet18(weights=None)}, ["layer9"]), contains="did you mean")
+    with tempfile.TemporaryDirectory() as folder:
+        panel = attention_panel(folder=folder, source="folder")
+        assert "holds no images" in panel.text and "Error" not in panel.text
+        Image.new("RGB", (50, 20), "navy").save(Path(folder) / "sea.png")
+        panel.controls["opacity"].value = 1
+        assert "sea.png" in panel.text and "there is no mask" in panel.text
+        test_eq([row["right"] for row in panel.data["rows"]], [None] * 4)
+
+
+def test_an_upload_is_shown_or_refused():
+    panel, buffer = attention_panel(), io.BytesIO()
+    panel.controls["source"].value = "upload"
+    assert "nothing is uploaded yet" in panel.text and panel.controls["number"].disabled
+    Image.new("RGB", (300, 200), "orange").save(buffer, "JPEG")
+
+
+    def upload(name, content):  # as the browser hands it over
+        file = dict(
+            name=name, type="", size=len(content), content=memoryview(content), last_modified=datetime.now()
+        )
+        panel.controls["upload"].value = (file,)
+
+
+    panel.controls["source"].value = "shapes"
+    upload("beach.jpg", buffer.getvalue())  # is shown at once
+    test_eq(panel.controls["source"].value, "upload")
+    assert "beach.jpg" in panel.text and len(panel.data["rows"]) == 4
+    upload("letter.txt", b"Dear Sir")
+    test_eq(panel.text, "letter.txt can't be read as an image; upload a PNG or JPEG file")
+
+
+def test_the_whole_test_set_as_recorded():
+    data = whole_test_set()
+    runs = {run["name"]: run for run in trained_facts()["runs"] if run["seed"] == 0}
+    for name, seen in data["networks"].items():
+        wrong = (~seen["right"]).sum().item()
+        assert abs(wrong - 10 * trained_history(name)[-1]["test_error"]) < 1.01, name  # to one image
+        for group in range(3):
+            test_close(seen["inside"][group].mean().item(), runs[name]["energy_inside"][group], 1e-3)
+            test_close(seen["distance"][group].mean().item(), runs[name]["map_distance"][group], 1e-5)
+    even = torch.ones(1000, 7, 8, 8)  # uniform: the mask's share of the area
+    test_close(energy_inside(even, data["masks"]), data["share"], 1e-6)
+    masks = data["masks"].float()  # the mask as a map: all of it is on the object
+    test_close(energy_inside(masks[:, None], data["masks"]), torch.ones(1000), 1e-6)
+    assert peaks_on(masks.flatten(1), data["masks"]).all()
+    assert not peaks_on(1 - masks.flatten(1), data["masks"]).any()
+    scene = explore(drawn_scene(5), trained_subjects(), 3)["rows"][3]  # the two panels agree
+    test_close(data["networks"]["at"]["inside"][2][5].item(), scene["inside"], 1e-5)
+    test_eq(data["networks"]["at"]["hit"][2][5].item(), scene["peak"]["hit"])
+
+
+def test_differences_and_their_limits():
+    random = torch.Generator().manual_seed(1)
+    values, right = torch.randn(1000, generator=random), torch.arange(1000) >= 40
+    found, low, high = right_minus_wrong(values, right)  # no effect: the limits of the normal distribution
+    test_close(found, (values[40:].mean() - values[:40].mean()).item(), 1e-6)
+    expected = 1.96 * values.std().item() * (1 / 40 + 1 / 960) ** 0.5
+    test_close([-low, high], [expected, expected], 0.04)
+    assert not beyond(right_minus_wrong(values, right)) and beyond(right_minus_wrong(values + 0.8 * right, right))
+    share = torch.rand(1000, generator=random)
+    test_close(without_size(3 * share + 1, share), torch.zeros(1000), 1e-6)
+    rows = two_questions(3)
+    test_eq([row["name"] for row in rows], list(TRAINED))
+    test_close([rows[0]["correlation"], rows[0]["distance"]], [1, 0], 1e-5)
+
+
+def test_where_panel_makes_its_point():
+    panel = where_panel()
+    data = panel.data
+    test_close(
+        data["inside"]["at"][5].item(),
+        energy_inside(look_at(trained_subjects()["at"], drawn_scene(5))[1][2], drawn_scene(5).mask[None]).item(),
+        1e-5,
+    )
+    test_eq(data["map"].shape, (8, 8))
+    wrong = (~whole_test_set()["networks"]["at"]["right"]).sum().item()
+    assert "Where the teacher looks?" in panel.text and f"{wrong} wrong." in panel.text
+    first, n = panel.png, panel.renders
+    panel.press("a peak off the object")
+    assert "off the object; predicts ring, right" in panel.text and panel.png != first
+    panel.choose(network="teacher", group=1)
+    test_eq((panel.renders, panel.data["map"].shape), (n + 2, (32, 32)))
+    test_fail(lambda: where(network="techer"), contains="did you mean teacher")

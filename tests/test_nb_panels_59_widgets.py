@@ -1,0 +1,22 @@
+"""Generated from nbs/panels/59_widgets.ipynb by tools/export.py. Edit the notebook, not this file."""
+from moonshine.panels.widgets import *
+
+
+import os
+
+import matplotlib
+from fastcore.test import test_eq
+
+from moonshine.costs.counting import text_table
+
+os.environ["MOONSHINE_RAISE"] = "1"  # a callback that fails fails the test
+
+
+def test_every_panel_opens_with_an_image_and_a_text():
+    for name, info in PANELS.items():
+        panel = info.make()
+        test_eq(panel.name, name)
+        assert panel.png.startswith(b"\x89PNG") and len(panel.text) > 60
+        assert f'data-n="{panel.renders}"' in panel.image.value
+        assert info.control in panel.controls and not panel.text.startswith("This panel failed"), panel.text
+        assert 'alt="' in panel.image.value and f"moonshine-{name}" in panel._dom_classes

@@ -19,7 +19,7 @@ def read_settings():
 
 
 class BuildWithCourse(build_py):
-    """Put the lessons, nbs/course/[1-9]_*.ipynb, into the package as moonshine/course: see `moonshine lab`."""
+    """Put the lessons, nbs/course/[1-9]_*.ipynb, into the package as moonshine/course for `moonshine lab`."""
 
     def run(self):
         super().run()
@@ -49,8 +49,9 @@ setup(
     install_requires=settings["requirements"].split(),
     extras_require={"dev": settings["dev_requirements"].split()},
     packages=find_packages(include=["moonshine", "moonshine.*"]),
-    # Said outright, so that an editable install is a plain path entry. The import hook that setuptools would install
-    # instead loses to the namespace package that Python sees in the clone's own folder, when started beside it.
+    # Said outright, so that an editable install is a plain path entry. The import hook that setuptools would
+    # install instead loses to the namespace package that Python sees in the clone's own folder, when started
+    # beside it.
     package_dir={"": "."},
     package_data={"moonshine": ["facts/*", "facts/*/*"]},
     include_package_data=False,

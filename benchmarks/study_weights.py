@@ -2,18 +2,20 @@
 
     python benchmarks/study_weights.py IMAGES OUT [--seconds 400] [--lanes 4] [--device cuda] [--amp bf16]
 
-IMAGES holds CIFAR-10 (JPEG) in class folders, train/CLASS/ and test/CLASS/. OUT gets `teacher.pt` (WRN-16-2, trained
-on all 50,000 images), `runs.jsonl` (a line for each finished run, in any order) and a few trained networks. A run
-that already has its line is not repeated, so the study can be stopped at any time and continued.
+IMAGES holds CIFAR-10 (JPEG) in class folders, train/CLASS/ and test/CLASS/. OUT gets `teacher.pt`
+(WRN-16-2, trained on all 50,000 images), `runs.jsonl` (a line for each finished run, in any order) and a
+few trained networks. A run that already has its line is not repeated, so the study can be stopped at any
+time and continued.
 
-Two studies share one list of runs, `jobs()`: `scarce` (500 images a class, 20 epochs, batch 50) and `full` (all 50,000
-images, 8 epochs, batch 125). Both follow the paper's schedule, scaled: the learning rate drops at 30, 60 and 80 %.
-The test error is measured once, after the last epoch, on all 10,000 test images.
+Two studies share one list of runs, `jobs()`: `scarce` (500 images a class, 20 epochs, batch 50) and `full`
+(all 50,000 images, 8 epochs, batch 125). Both follow the paper's schedule, scaled: the learning rate drops
+at 30, 60 and 80 %. The test error is measured once, after the last epoch, on all 10,000 test images.
 
-A step of so small a network keeps a GPU busy for a millisecond or two, and Python busy for thirteen. So a step is
-captured once as a CUDA graph, which takes its images, its learning rate and the weights of its loss from tensors on
-the GPU, and a run is nothing but replays. Several lanes, each with a stream of its own, share the GPU. Weights, order,
-crops and flips are those of `trainer.fit` (`tests/test_study.py` compares the two).
+A step of so small a network keeps a GPU busy for a millisecond or two, and Python busy for thirteen. So a
+step is captured once as a CUDA graph, which takes its images, its learning rate and the weights of its loss
+from tensors on the GPU, and a run is nothing but replays. Several lanes, each with a stream of its own,
+share the GPU. Weights, order, crops and flips are those of `training.loop.fit` (`tests/test_study.py`
+compares the two).
 """
 
 import argparse
@@ -107,7 +109,10 @@ def name_of(one):
 
 
 def weights_of(one, classes=10):
-    "What each term of the loss is multiplied by; `standard` KD is (1 - α)·CE + α·T²·KL, summed over classes, mean over the batch"
+    """What each term of the loss is multiplied by.
+
+    `standard` KD is (1 - α)·CE + α·T²·KL, summed over classes, mean over the batch.
+    """
     if one["kd"] == "standard":
         soft = one["alpha"] * one["temperature"] ** 2
     else:
@@ -121,13 +126,14 @@ def weights_of(one, classes=10):
 
 
 def loss_of(kd, at, numbers):
-    'The package\'s loss, its weights tensors; `kd`: which soft term ("", KL or CE), `at`: whether maps are compared'
+    'The loss, its weights as tensors; `kd`: which soft term ("", KL or CE), `at`: whether maps are compared'
     loss = cross_entropy(numbers["hard"])
     if kd:
         convention = "code" if kd == "KL" else "paper"
-        value = lambda student, teacher, labels: soft_term(
-            student.logits, teacher.logits, numbers["temperature"], convention
-        )
+
+        def value(student, teacher, labels):
+            return soft_term(student.logits, teacher.logits, numbers["temperature"], convention)
+
         loss += Loss((Term("kd", numbers["soft"], value, kd, ("teacher",)),))
     if at:
         maps = attention_transfer(3, 1.0, "code").terms[0]  # with three groups β × 3/3
@@ -173,7 +179,7 @@ def scarce(data, each=500):
 
 
 def schedule(recipe, count):
-    "What a run does at each step, as tensors: images, crops and flips of `trainer.fit`, and the learning rate"
+    "What a run does at each step, as tensors: images, crops and flips of `fit`, and the learning rate"
     steps, found = count // recipe.batch_size, []
     assert steps * recipe.batch_size == count, "the batch size must divide the number of images"
     for epoch in range(recipe.epochs):
@@ -293,7 +299,7 @@ class Step:
 
 
 def kind_of(one):
-    "What decides the graph of a step: the study, the network, the kind of soft term, whether maps are compared"
+    "What decides the graph of a step: study, network, kind of soft term, whether maps are compared"
     return one["study"], one["block"], {"": "", "paper": "CE"}.get(one["kd"], "KL"), bool(one["beta"])
 
 
@@ -429,7 +435,8 @@ def work(data, teacher, out, args, end):
                 if name := kept_name({key: row[key] for key in ("study", "block", "seed", *NOTHING)}):
                     save(lane.step, out / "networks" / f"{name}.pt", data, scores=row)
                 print(
-                    f"{args.seconds - end + time.time():.0f} s  {row['run']}  {row['test_error']}  {row['seconds']} s",
+                    f"{args.seconds - end + time.time():.0f} s  {row['run']}  {row['test_error']}  "
+                    f"{row['seconds']} s",
                     flush=True,
                 )
         time.sleep(0.0005)

@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_pycollect_makeitem(collector, name, obj):
-    """Leave out what a test file only imports: fastcore's test_eq and the package's test_batches are no tests of its own."""
+    """Leave out what a test file only imports: fastcore's test_eq, the package's test_batches."""
     if inspect.isfunction(obj) and obj.__module__ != collector.module.__name__:
         return []
 

@@ -1,4 +1,4 @@
-"""The default augmentation gives, bit for bit, the crops and flips that every committed result was trained on."""
+"""The default augmentation gives, bit for bit, the crops and flips of every committed result."""
 
 import hashlib
 import json

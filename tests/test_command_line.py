@@ -76,7 +76,10 @@ def teacher_file(path="checkpoints/T.pt", **changes):
 def test_teacher_then_student(capsys):
     """The released README's two commands, smaller."""
     assert main("train shapes teacher --conv Conv -t wrn_40_2".split() + SMALL) == 0
-    student = "train shapes student --conv G8B2 -t wrn_40_2 -s wrn_40_2.g8b2.student --wrn_depth 10 --wrn_width 1 --alpha 0. --beta 1e3"
+    student = (
+        "train shapes student --conv G8B2 -t wrn_40_2 -s wrn_40_2.g8b2.student "
+        "--wrn_depth 10 --wrn_width 1 --alpha 0. --beta 1e3"
+    )
     assert main(student.split() + ["--epochs", "1", "--blocktype", "Bottle"]) == 0
     out = capsys.readouterr().out
     assert "teacher checkpoints/wrn_40_2.pt: WRN-10-0.5 S" in out, "the teacher has its own width"
@@ -407,7 +410,8 @@ def test_bad_teachers(refused):
     refused("the teacher knows 100 classes and shapes has 10", *student)
     teacher_file(width=1)
     refused(
-        "SE compares block1.0 of the student, (8, 32, 32), with block1.0 of the teacher, (16, 32, 32); all must be equal",
+        "SE compares block1.0 of the student, (8, 32, 32), with block1.0 of the teacher, (16, 32, 32); "
+        "all must be equal",
         *student,
         "--aux_loss",
         "SE",
@@ -526,9 +530,12 @@ def test_a_run_goes_on_with_the_weight_decay_it_is_given():
         assert main([*train, "-t", name, "--epochs", "2", "--weightDecay", decay]) == 0
     same, other = (torch.load(f"checkpoints/{name}.pt", weights_only=True) for name in ("same", "other"))
     assert other["recipe"]["weight_decay"] == other["optimizer"]["param_groups"][0]["weight_decay"] == 0.2
-    norm = lambda content: sum(
-        value.square().sum() for name, value in content["net"].items() if name.endswith("conv1.weight")
-    )
+
+    def norm(content):
+        return sum(
+            value.square().sum() for name, value in content["net"].items() if name.endswith("conv1.weight")
+        )
+
     assert norm(other) < norm(same)
 
 
@@ -593,8 +600,8 @@ def test_weights_that_became_infinite_are_not_saved(capsys):
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and open("checkpoints/T.pt", "rb").read() == good
     assert (
-        "is not finite, so checkpoints/T.pt is not written; the last good state is in checkpoints/T.pt: resume from it with a smaller --lr"
-        in err
+        "is not finite, so checkpoints/T.pt is not written; the last good state is in checkpoints/T.pt: "
+        "resume from it with a smaller --lr" in err
     )
     assert main([*few, "--epochs", "2", "--epoch_step", "[]"]) == 0
 
@@ -710,9 +717,13 @@ def test_importing_moonshine_does_not_import_torch():
 
 
 def test_core_modules_do_not_import_matplotlib_or_widgets():
-    names = "blocks.families blocks.residual models.registry models.wide_resnet costs.counting data.registry losses.base losses.kd losses.attention training.checkpoints training.loop paper.tables models.resnet models.segmentation blocks.structured".split()
+    names = (
+        "blocks.families blocks.residual models.registry models.wide_resnet costs.counting data.registry "
+        "losses.base losses.kd losses.attention training.checkpoints training.loop paper.tables "
+        "models.resnet models.segmentation blocks.structured"
+    ).split()
     code = "import sys\n" + "\n".join(f"import moonshine.{name}" for name in names)
-    code += "\nassert not {'matplotlib', 'ipywidgets', 'IPython'} & set(sys.modules), {'matplotlib', 'ipywidgets', 'IPython'} & set(sys.modules)"
+    code += "\nfound = {'matplotlib', 'ipywidgets', 'IPython'} & set(sys.modules)\nassert not found, found"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

@@ -3,9 +3,9 @@ from moonshine.paper.estimates import *
 
 
 from fastcore.test import test_close, test_eq
-from moonshine.paper.planningning import PRESETS, plan_runs
 
 from moonshine.costs.counting import text_table
+from moonshine.paper.planning import PRESETS, plan_runs
 from moonshine.training.recipe import Recipe
 
 

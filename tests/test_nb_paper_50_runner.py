@@ -11,10 +11,10 @@ from pathlib import Path
 
 import torch
 from fastcore.test import test_close, test_eq, test_fail
-from moonshine.paper.planningning import PRESETS, build, plan_runs, share
 
 from moonshine.data.drawing import shapes
 from moonshine.paper.estimates import duration
+from moonshine.paper.planning import PRESETS, build, plan_runs, share
 from moonshine.paper.results import standing
 
 

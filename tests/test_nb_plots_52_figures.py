@@ -44,7 +44,10 @@ def test_every_color_is_seen_on_white():
 
 
 def test_style_leaves_the_settings_as_they_were():
-    settings = lambda: {name: matplotlib.rcParams[name] for name in matplotlib.rcParams if name != "backend"}
+    def settings():
+        return {name: matplotlib.rcParams[name] for name in matplotlib.rcParams if name != "backend"}
+
+
     before = settings()
     with style():
         test_eq(matplotlib.rcParams["axes.spines.top"], False)
@@ -324,7 +327,8 @@ def test_no_pyplot_and_nothing_that_computes_imports_figures():
 import sys, matplotlib
 settings = lambda: {name: matplotlib.rcParams[name] for name in matplotlib.rcParams if name != 'backend'}
 before = settings()     # to ask for the backend is to import pyplot
-import moonshine.paper.tables, moonshine.surgery.student, moonshine.training.loop, moonshine.training.checkpoints, moonshine.models.segmentation
+import moonshine.paper.tables, moonshine.surgery.student, moonshine.training.loop
+import moonshine.training.checkpoints, moonshine.models.segmentation
 assert 'moonshine.plots.figures' not in sys.modules
 from moonshine.plots import figures as plots
 plots.pareto(), plots.block_diagram('G(N)')

@@ -1,4 +1,4 @@
-"""A teacher and an AT student on a few hundred real images, by the command line, from files to checkpoints."""
+"""A teacher and an AT student on a few hundred real images, by the command line: files to checkpoints."""
 
 import json
 import tarfile
@@ -93,7 +93,10 @@ def photos(tmp_path_factory):
 
 
 def test_imagenets_command_on_photographs(photos, tmp_path, monkeypatch, capsys):
-    """Its own network and recipe where no flag says otherwise, at 64 pixels to be quick; β comes to 750 over four groups."""
+    """Its own network and recipe where no flag says otherwise; β comes to 750 over four groups.
+
+    At 64 pixels, to be quick.
+    """
     monkeypatch.chdir(tmp_path)
     common = ["--data_dir", str(photos), "--image_size", "64", "--epochs", "1", "--batch_size", "30"]
     assert main(["train", "imagenet", "teacher", *common]) == 0

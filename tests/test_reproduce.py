@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from moonshine.paper.planningning import plan_runs
 from PIL import Image
 
 from moonshine.cli.program import main
+from moonshine.paper.planning import plan_runs
 from moonshine.paper.results import read_result
 from moonshine.paper.runner import fingerprint
 

@@ -96,7 +96,7 @@ def test_a_started_epoch_goes_on_with_another_number_of_workers(photos):
 
 
 def test_workers_resume_when_the_run_is_asked_to_stop(photos):
-    """A notice goes to all processes of a run: the workers must not die of it before the main process has saved."""
+    """A notice goes to all processes of a run: the workers must not die before the main process has saved."""
     batches = imagenet(photos, 32, 2).train_batches(1, 0, 0)
     first = [next(batches), next(batches)]  # one from each worker: both are under way
     for worker in multiprocessing.active_children():
@@ -106,9 +106,15 @@ def test_workers_resume_when_the_run_is_asked_to_stop(photos):
 
 
 def test_a_bug_ends_the_command_and_its_workers(photos):
-    """Workers that don't listen to SIGTERM must not keep Python from ending when something is raised that nobody foresaw."""
-    code = "from moonshine.training import loop; from moonshine.cli.program import main; loop.classification_errors = lambda *arguments: 1 / 0; main()"
-    words = "train imagenet teacher --network wrn --wrn_depth 10 --image_size 32 --batch_size 2 --device cpu --data_dir".split()
+    """Workers that don't listen to SIGTERM must not keep Python from ending after an unforeseen exception."""
+    code = (
+        "from moonshine.training import loop; from moonshine.cli.program import main; "
+        "loop.classification_errors = lambda *arguments: 1 / 0; main()"
+    )
+    words = (
+        "train imagenet teacher --network wrn --wrn_depth 10 --image_size 32 --batch_size 2 --device cpu "
+        "--data_dir"
+    ).split()
     done = subprocess.run(
         [sys.executable, "-c", code, *words, photos, "--checkpoint_dir", photos / "run"],
         capture_output=True,

@@ -199,7 +199,8 @@ def test_the_folder_is_part_of_the_file_name():
 
 def test_links_are_seen_from_the_root():
     moved = move_links(
-        '[a](01_a.ipynb#b) ![p](images/p.png "P") <img src="images/p.png"> [up](../LICENSE)\n[r]: course/x.ipynb'
+        '[a](01_a.ipynb#b) ![p](images/p.png "P") <img src="images/p.png"> [up](../LICENSE)\n'
+        "[r]: course/x.ipynb"
     )
     assert moved == (
         '[a](nbs/01_a.ipynb#b) ![p](nbs/images/p.png "P") <img src="nbs/images/p.png"> [up](LICENSE)\n'

@@ -1,7 +1,7 @@
 """Bring everything that is made from the notebooks in step with them.
 
 python tools/export.py            clean the notebooks, then write moonshine/, tests/test_nb_*.py and README.md
-python tools/export.py --check    change nothing; exit 1 and name each file that is out of step or unfit to commit
+python tools/export.py --check    change nothing; exit 1 and name each file out of step or unfit to commit
 """
 
 import argparse
@@ -23,7 +23,7 @@ SKIPPED = ("__pycache__", ".ipynb_checkpoints", ".pytest_cache", "*.pyc")
 
 
 def clean_notebook(path: Path) -> None:
-    """Clean as nbdev_clean does, and take out the widgets, which are dead without their kernel; their figures stay."""
+    """Clean as nbdev_clean does, and take out the widgets, dead without their kernel; their figures stay."""
     from execnb.nbio import write_nb
     from nbdev.clean import clean_nb
 

@@ -12,7 +12,6 @@ from dataclasses import replace
 from functools import cache
 
 import torch
-from .planningning import RESNETS, Preset, Run, build
 
 from ..costs.counting import paper_parameters, parameters, text_table
 from ..costs.timing import Stopwatch
@@ -20,6 +19,7 @@ from ..losses.attention import Taps
 from ..losses.base import cross_entropy
 from ..methods import METHODS
 from ..models.segmentation import erfnet
+from .planning import RESNETS, Preset, Run, build
 from ..training.loop import train_step
 from ..training.precision import mixed_precision
 from ..training.recipe import Recipe

@@ -17,12 +17,12 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from .planningning import build
 
 from ..blocks.families import parse_block
 from ..costs.counting import mult_adds, paper_parameters, parameters
 from ..errors import InputError
 from ..methods import METHODS
+from .planning import build
 from ..training import checkpoints
 from ..training.recipe import Recipe
 

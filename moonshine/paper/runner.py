@@ -31,8 +31,6 @@ from ..training.precision import uses_bf16
 from ..training.provenance import commit, machine, versions
 
 # %% ../../nbs/paper/50_runner.ipynb #c10e8adb
-from .planningning import PRESETS, Preset, Run, build, parse_shard, plan_runs, share
-
 from ..costs.counting import mult_adds, paper_parameters, parameters, text_table
 from ..costs.latency import median_latency
 from ..data.cifar import RELEASED_NORMALIZATION, cifar10, cifar100
@@ -53,6 +51,7 @@ from moonshine.paper.estimates import (
     table3_needs,
     table4_plan,
 )
+from .planning import PRESETS, Preset, Run, build, parse_shard, plan_runs, share
 from moonshine.paper.results import (
     BEGUN,
     FORMAT,

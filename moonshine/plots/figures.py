@@ -462,7 +462,10 @@ def stripes(
     "A layer as one shape for each group"
     groups = getattr(layer, "groups", 1)
     upper, lower = (WIDEST * n / widest for n in (layer.in_channels, layer.out_channels))
-    at = lambda width, i: CENTRE + width * (i / groups - 0.5)
+
+    def at(width, i):
+        return CENTRE + width * (i / groups - 0.5)
+
     shapes = [
         [(at(upper, i), top), (at(upper, i + 1), top), (at(lower, i + 1), bottom), (at(lower, i), bottom)]
         for i in range(groups)

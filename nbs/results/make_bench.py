@@ -1,8 +1,9 @@
-"""The bench on this machine, and what was tried beside it: each change alone, in turns with what it would replace.
+"""The bench on this machine, and what was tried beside it: each change alone, in turns with what it replaces.
 
     python nbs/results/make_bench.py [--limit 20] [--pairs 5] [--only tried]
 
-Writes `bench.json` beside it. Nothing else should run on the machine meanwhile. About ten minutes on two cores.
+Writes `bench.json` beside it. Nothing else should run on the machine meanwhile. It takes about ten minutes on
+two cores.
 """
 
 import argparse
@@ -35,7 +36,7 @@ from moonshine.training.state import optimizer_for
 
 
 def folded(network):
-    "A copy of a network of S blocks in which the batch norm after a block's first convolution is part of that convolution's weights"
+    "A copy of a network of S blocks: the batch norm after each block's first convolution is in its weights"
     network = deepcopy(network).eval()
     for block in network.modules():
         if hasattr(block, "bn2"):
@@ -90,8 +91,13 @@ def batch(course):
 
 def tried(course, pairs):
     "Name -> the ratio of each pair, and whether the change is in the package (on request: behind a flag)"
-    foreach = lambda model: torch.optim.SGD(model.parameters(), 0.1, 0.9, weight_decay=5e-4, foreach=True)
-    ours = lambda model: optimizer_for(model, Recipe())
+
+    def foreach(model):
+        return torch.optim.SGD(model.parameters(), 0.1, 0.9, weight_decay=5e-4, foreach=True)
+
+    def ours(model):
+        return optimizer_for(model, Recipe())
+
     small = replace(course, depth=16)  # a compiler's patience
     return {
         "attention maps in one pass, the maps alone": (

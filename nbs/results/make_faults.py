@@ -2,7 +2,8 @@
 
     python nbs/results/make_faults.py [KILLS [TRIES]]
 
-Uses the tests' own harness, `tests/kills.py` and `tests/faults.py`. Writes `faults.json` beside this file. KILLS is 30, TRIES (of every other fault) 5.
+Uses the tests' own harness, `tests/kills.py` and `tests/faults.py`. Writes `faults.json` beside this file.
+KILLS is 30, TRIES (of every other fault) 5.
 """
 
 import json
@@ -49,10 +50,13 @@ def main(count=30, tries=5) -> None:
     import faults
 
     rows += faults.main(int(tries))
-    machine = f"{os.cpu_count()} × {processor()}, {platform.system()}, torch {torch.__version__}, Python {platform.python_version()}"
+    machine = (
+        f"{os.cpu_count()} × {processor()}, {platform.system()}, torch {torch.__version__}, "
+        f"Python {platform.python_version()}"
+    )
     what = (
-        "WRN-10-1 and WRN-10-0.5 G(N) on 64 drawn shapes, float32, CPU; survived: after going on, the weights and the history are "
-        "in every bit those of the run that met no fault"
+        "WRN-10-1 and WRN-10-0.5 G(N) on 64 drawn shapes, float32, CPU; survived: after going on, the "
+        "weights and the history are in every bit those of the run that met no fault"
     )
     content = dict(what=what, machine=machine, date=time.strftime("%Y-%m-%d"), rows=rows)
     write_whole(OUT, lambda file: file.write((json.dumps(content, indent=1) + "\n").encode()))

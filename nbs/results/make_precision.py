@@ -1,12 +1,12 @@
-"""Is bfloat16 worse than float32? A teacher and an attention-transfer student in either precision, over several seeds.
+"""Is bfloat16 worse than float32? A teacher and an attention-transfer student in both, over several seeds.
 
     python nbs/results/make_precision.py [IMAGES]
 
-Five seeds on drawn shapes; then, if IMAGES is a folder with train/CLASS/ and test/CLASS/, three seeds on the first
-images of each of its classes. Networks are those of `moonshine demo`, trained for 7 epochs; a student learns from
-the teacher of its own seed and precision. Writes `precision.json` beside this file after every run; runs that are in
-it already are not made again, so it can be stopped and started. It doesn't mix in another machine or setting: move
-the old file first.
+Five seeds on drawn shapes; then, if IMAGES is a folder with train/CLASS/ and test/CLASS/, three seeds on
+the first images of each of its classes. Networks are those of `moonshine demo`, trained for 7 epochs; a
+student learns from the teacher of its own seed and precision. Writes `precision.json` beside this file
+after every run; runs that are in it already are not made again, so it can be stopped and started. It
+doesn't mix in another machine or setting: move the old file first.
 """
 
 import json
@@ -76,7 +76,7 @@ def read() -> dict:
 
 
 def train_one(spec, data, seed, recipe, loss, teacher=None) -> tuple:
-    """A trained network, and of it: the test error after the last epoch in percent, the seconds of the training."""
+    """A trained network, its test error after the last epoch in percent, and the seconds of the training."""
     model, hardly_tested = (
         network(spec, seed),
         replace(data, test=first_of_each(data.test, len(data.classes))),

@@ -1,10 +1,10 @@
-"""Collect the real-images runs for the lesson `tutorials/real_images.ipynb`.
+"""Collect the real-images runs for the notebook `notes/real_images.ipynb`.
 
     python nbs/results/make_real_images.py IMAGES CHECKPOINTS
 
-IMAGES is the folder that the runs were trained on, CHECKPOINTS the folder that they wrote. Writes the histories, the
-facts of the runs and `attention.json` (how far each student's attention is from the teacher's, over all test images)
-beside this file, and a figure of maps into `nbs/images`.
+IMAGES is the folder that the runs were trained on, CHECKPOINTS the folder that they wrote. Writes the
+histories, the facts of the runs and `attention.json` (how far each student's attention is from the
+teacher's, over all test images) beside this file, and a figure of maps into `nbs/images`.
 """
 
 import json
@@ -28,7 +28,7 @@ OUT = HERE / "real_images"
 
 @torch.no_grad()
 def attention_distance(student, teacher, data) -> list[float]:
-    """Mean over the test images of the attention transfer loss (convention `code`) at each of the three groups."""
+    """Mean over the test images of the attention transfer loss (convention `code`) at each group."""
     sums, count = [0.0, 0.0, 0.0], 0
     for x, y in test_batches(data):
         _, ours = activations(student, x)

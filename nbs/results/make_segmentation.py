@@ -2,8 +2,8 @@
 
     python nbs/results/make_segmentation.py
 
-The notebook's own cells are run, with more images and epochs. Writes `segmentation.json` beside this file, and the
-figure into `nbs/images`.
+The notebook's own cells are run, with more images and epochs. Writes `segmentation.json` beside this file,
+and the figure into `nbs/images`.
 """
 
 import json

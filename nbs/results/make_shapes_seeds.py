@@ -1,8 +1,9 @@
-"""Measure the demonstration over several seeds: is the teacher better than its student, and what do KD and AT do?
+"""Measure the demonstration over several seeds: does the teacher beat its student, and what do KD and AT do?
 
     python nbs/results/make_shapes_seeds.py [SEEDS]
 
-Writes `shapes_seeds.json` beside this file, after every seed; seeds that are in it already are not run again. SEEDS is 5 unless given.
+Writes `shapes_seeds.json` beside this file, after every seed; seeds that are in it already are not run again.
+SEEDS is 5 unless given.
 """
 
 import hashlib
@@ -33,10 +34,14 @@ def empty(data) -> dict:
         return f"WRN-{network['depth']}-{network['width']} {network['block']}"
 
     what = (
-        f"shapes, {TRAIN:,} training and {TEST:,} test images, {RECIPE.epochs} epochs; teacher {name(TEACHER)}, "
-        f"student {name(STUDENT)};\ntest error of the last epoch in percent; distance from the teacher's maps, times 1000"
+        f"shapes, {TRAIN:,} training and {TEST:,} test images, {RECIPE.epochs} epochs; "
+        f"teacher {name(TEACHER)}, student {name(STUDENT)};\n"
+        "test error of the last epoch in percent; distance from the teacher's maps, times 1000"
     )
-    machine = f"{torch.get_num_threads()} CPU threads, float32, torch {torch.__version__}, Python {platform.python_version()}"
+    machine = (
+        f"{torch.get_num_threads()} CPU threads, float32, torch {torch.__version__}, "
+        f"Python {platform.python_version()}"
+    )
     return dict(
         what=what,
         images=fingerprint(data),
@@ -49,7 +54,10 @@ def empty(data) -> dict:
 
 
 def add_seed(results: dict, seed: int, data) -> None:
-    """Train all four with one seed; keep the errors, how far the maps are from the teacher's, and where they look (second group)."""
+    """Train all four with one seed.
+
+    Keep the errors, how far the maps are from the teacher's, and where they look (second group).
+    """
     networks, rows = train_four(data, replace(RECIPE, seed=seed), quiet=True, say=lambda text: None)
     for row in rows:
         for column in ("test_error", "map_distance"):

@@ -2,8 +2,8 @@
 
     python nbs/results/make_trained.py [--seeds 3] [--folder FOLDER]
 
-Writes `SEED-NAME.pt` and `SEED-NAME.json` for each network into FOLDER (those that are there are not trained again),
-then puts the networks of seed 0 and the figures of all seeds into `moonshine/facts/trained`.
+Writes `SEED-NAME.pt` and `SEED-NAME.json` for each network into FOLDER (those that are there are not trained
+again), then puts the networks of seed 0 and the figures of all seeds into `moonshine/facts/trained`.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def train_one(name, seed, data, teacher, folder):
 
 @torch.no_grad()
 def measure(model, teacher, data) -> dict:
-    """By group, over all test images: the energy on the object, and the distance of the maps from the teacher's."""
+    """By group, over all test images: the energy on the object, and the distance to the teacher's maps."""
     x = normalize(data.test.images, data.normalization())
     ours, theirs = activations(model, x)[1], activations(teacher, x)[1]
     return dict(

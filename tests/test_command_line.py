@@ -848,3 +848,7 @@ def test_augmentation_is_an_ordered_choice(text, names):
     assert main(["train", "shapes", "teacher", "-t", "T", "--augmentation", text, *SMALL]) == 0
     names = tuple(names.split(",")) if isinstance(names, str) else names
     assert tuple(load("checkpoints/T.pt")[1]["recipe"]["augmentation"]) == names
+
+
+def test_a_missing_option_is_named(refused):
+    refused("Missing option '--data_dir'", "distill", "resnet18", "--dry_run")

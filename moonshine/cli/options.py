@@ -11,7 +11,7 @@ __all__ = ['app', 'print_version', 'moonshine_options', 'option', 'grouped', 'op
 import functools
 import inspect
 import json
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Annotated
 
 import typer
@@ -83,7 +83,10 @@ def option_parameters(
     "The fields of a group as parameters of a function."
     return [
         inspect.Parameter(
-            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,  # a required option
+            annotation=field.type,
         )
         for field in fields(group)
     ]

@@ -14,6 +14,7 @@ from torch import nn
 from .errors import InputError
 from .losses.attention import at_weight, attention_weights, check_fit, dimensions_of, student_loss
 from .losses.base import Loss, build_loss
+from .losses.kd import check_convention, check_weights
 from .surgery.attention_layers import attention_layers_of
 from .surgery.student import cheapen
 from .training import checkpoints
@@ -99,6 +100,8 @@ def distill(
     **options,  # of `cheapen`: first, keep, by, ...
 ) -> nn.Module:
     "Train a student of `teacher`: the same network with cheap convolutions, compared with it while it learns"
+    check_weights(alpha, 0 if beta is None else beta, temperature)
+    check_convention(convention)
     teacher = copy.deepcopy(teacher).cpu().eval()  # yours stays as it is
     x = checked_images(teacher, data)
     torch.manual_seed(recipe.seed)

@@ -8,7 +8,7 @@ __all__ = ['METHODS', 'Method', 'method_called']
 # %% ../nbs/distillation/40_methods.ipynb #0e9b655e
 from dataclasses import dataclass
 
-from .errors import InputError, lookup
+from .errors import check_number, lookup
 
 # %% ../nbs/distillation/40_methods.ipynb #8c7f754b
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Method:
     temperature: float = 4.0  # T of the soft loss
 
     def __post_init__(self):
-        for name, most in dict(alpha=1, beta=float("inf"), temperature=float("inf")).items():
-            if not 0 <= (value := getattr(self, name)) <= most:
-                raise InputError(f"{name} is {value:g}; it must be between 0 and {most:g}")
+        check_number("alpha", self.alpha, 0, 1)
+        check_number("beta", self.beta)
+        check_number("temperature", self.temperature, above=True)
 
     @property
     def needs_teacher(self) -> bool:

@@ -199,7 +199,7 @@ def code(content, draw):
     return checkpoints.sealed(memory.getvalue())
 
 
-OFFER = "the one before it is whole, to continue from there: mv checkpoints/T.before.pt checkpoints/T.pt"
+OFFER = "the previous checkpoint is intact; to continue from it: mv checkpoints/T.before.pt checkpoints/T.pt"
 FAULTS = {  # fault -> (context manager, what the user reads)
     "disk full, after a random number of bytes": (
         disk_full,
@@ -214,7 +214,7 @@ FAULTS = {  # fault -> (context manager, what the user reads)
     "a truncated checkpoint": (damaged(lambda content, draw: content[: draw.randrange(len(content))]), OFFER),
     "a removed checkpoint": (damaged(lambda content, draw: None), OFFER),
     "a checkpoint of a newer version": (damaged(newer), "was written by a newer moonshine"),
-    "a checkpoint that would run code": (damaged(code), "it asks for code to be run: "),
+    "a checkpoint that would run code": (damaged(code), "loading it would run code: "),
 }
 
 

@@ -4,11 +4,11 @@ import hashlib
 import json
 from dataclasses import replace
 from importlib.resources import files
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from PIL import Image
 
 from moonshine.data.drawing import segmentation_shapes, shapes
@@ -86,7 +86,7 @@ def test_streamed_boxes_and_flips_are_those_of_torchvision(tmp_path):
         assert torch.equal(image.round().to(torch.uint8), view(Image.open(files[i]).convert("RGB")))
 
 
-RESULTS = sorted(Path(__file__).parent.parent.glob("nbs/results/table2_cpu/*.json"))
+RESULTS = sorted(ROOT.glob("nbs/results/table2_cpu/*.json"))
 
 
 def test_committed_results_keep_the_recipe_that_their_fingerprint_covers():

@@ -407,7 +407,7 @@ def test_bad_teachers(refused):
     student = ["train", "shapes", "student", "-t", "T", *SMALL]
     refused("no teacher checkpoints/T.pt", *student)
     teacher_file(num_classes=100)
-    refused("the teacher knows 100 classes and shapes has 10", *student)
+    refused("the teacher has 100 classes, but shapes has 10", *student)
     teacher_file(width=1)
     refused(
         "SE compares block1.0 of the student, (8, 32, 32), with block1.0 of the teacher, (16, 32, 32); "
@@ -807,7 +807,7 @@ def test_distill_refuses(refused, message, arguments):
 def test_distill_refuses_what_has_nothing_to_give(refused, capsys):
     write_images()
     refused(
-        "nothing of mobilenet_v3_large becomes cheaper by G(4) (1 × first layer, 15 × already depthwise)",
+        "G(4) makes no convolution of mobilenet_v3_large cheaper (1 × first layer, 15 × already depthwise)",
         "distill",
         "mobilenet_v3_large",
         *TINY,

@@ -31,6 +31,8 @@ def test_toml_and_yaml_say_the_same():
 def test_lists_are_typed_as_the_flags_take_them():
     test_eq(as_typed([60, 120]), "[60, 120]")
     test_eq(as_typed([]), "[]")
+    test_eq(as_typed([], "epoch_step"), "[]")
+    test_eq([as_typed([], key) for key in ("augmentation", "layers", "rows")], ["none", None, None])
     test_eq(as_typed(["pad_crop", "flip"]), "pad_crop,flip")
     test_eq(as_typed(0.1), 0.1)
 
@@ -66,3 +68,35 @@ def test_a_flag_wins_over_the_file():
             lambda: app(["--config", str(file)], standalone_mode=False), contains="did you mean weightDecay?"
         )
     print(seen[-1][2])
+
+
+def test_other_names_and_empty_lists():
+    from moonshine.cli.options import grouped, option
+
+    app, seen = typer.Typer(add_completion=False), []
+
+
+    @app.command()
+    @grouped
+    def cut(
+        context: typer.Context,
+        config: ConfigOptions,
+        block: Annotated[str, option("the block", "--block", "--conv", "-b")] = "S",
+        augmentation: Annotated[str | None, option("augmentations", "--augmentation")] = None,
+        keep: Annotated[str | None, option("what to keep", "--keep")] = None,
+    ):
+        "Cut."
+        seen.append((block, augmentation, keep))
+
+
+    def cut_with(text):
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "run.toml").write_text(text)
+            app(["--config", str(Path(folder, "run.toml"))], standalone_mode=False)
+        return seen[-1]
+
+
+    test_eq(cut_with('conv = "G(4)"\naugmentation = []\nkeep = []\n'), ("G(4)", "none", None))
+    test_eq(cut_with('block = "G(4)"\nkeep = ["a", "b"]\n'), ("G(4)", None, "a,b"))
+    test_fail(lambda: cut_with('conv = "G(4)"\nblock = "S"\n'), contains="conv and block are the same option")
+    test_fail(lambda: cut_with('b = "G(4)"\n'), contains="unknown key 'b'")

@@ -61,3 +61,32 @@ def test_imagenet_has_a_recipe_of_its_own():
         for line in ('network = "resnet34"', "epochs = 2 ", "weightDecay = 0.0001 ", "image_size = 224 "):
             assert f"\n{line}" in text, line
         test_eq(main(["train", "--config", file, "--mode", "x"]), 2)  # mode is no flag
+
+
+def test_wrong_options_are_not_saved():
+    from moonshine.cli.program import main
+
+    wrong = (
+        "--epochs 0",
+        "--epoch_step [-1]",
+        "--amp fp16",
+        "--alpha 2",
+        "--seed -1",
+        "--lr nan",
+        "--wrn_depth 11",
+    )
+    wrong += (
+        "--network wrm",
+        "--temperature 0",
+        "--augmentation flop",
+        "--device cud",
+        "-s a/b",
+        "--val_fraction 1",
+    )
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()) as err:
+        save = ["--save_config", os.path.join(folder, "a.toml")]
+        for words in wrong:
+            test_eq((words, main(["train", "shapes", "student", *words.split(), *save])), (words, 2))
+        test_eq(main(["train", "shape", "student", *save]), 2)
+        test_eq(os.listdir(folder), [])
+    test_eq(err.getvalue().count("\n"), len(wrong) + 1)

@@ -2,6 +2,10 @@
 from moonshine.cli.distill_commands import *
 
 
+import contextlib
+import io
+import os
+import tempfile
 from types import SimpleNamespace
 
 import torch
@@ -24,7 +28,7 @@ def test_a_plan_is_printed():
     check_job(job, network, x)
     print_plan(job, network, x)
     kept = SimpleNamespace(architecture="resnet18", student=StudentOptions("S"))
-    test_fail(lambda: check_gain(kept, network), contains="nothing of resnet18 becomes cheaper by S")
+    test_fail(lambda: check_gain(kept, network), contains="S makes no convolution of resnet18 cheaper")
 
 
 def test_what_fits_is_copied():
@@ -38,3 +42,17 @@ def test_mistakes_are_refused():
 
     test_eq(main(["distill", "resnet18", "--data_dir", "images", "--block", "G8X"]), 2)
     test_eq(main(["distill", "resnet81", "--data_dir", "images"]), 2)
+
+
+def test_wrong_options_are_not_saved():
+    from moonshine.cli.program import main
+
+    wrong = ("--epochs 0", "--teacher_epochs 0", "--amp fp16", "--alpha 2", "--seed -1", "--lr nan", "--block S")
+    wrong += ("--keep layer9", "--layers layer9", "--temperature 0", "-s a/b", "-s resnet18", "--device cud")
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()) as err:
+        save = ["--data_dir", "images", "--save_config", os.path.join(folder, "a.toml")]
+        for words in wrong:
+            test_eq((words, main(["distill", "resnet18", *words.split(), *save])), (words, 2))
+        test_eq(main(["distill", "resnet81", *save]), 2)
+        test_eq(os.listdir(folder), [])
+    test_eq(err.getvalue().count("\n"), len(wrong) + 1)

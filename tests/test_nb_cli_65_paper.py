@@ -23,6 +23,18 @@ def test_a_plan_is_printed_and_nothing_is_run():
     assert "BG(2,2)" in out.getvalue(), out.getvalue()
 
 
+def test_wrong_options_are_not_saved():
+    wrong = ("--preset cup", "--rows G(3)", "--methods kdd", "--dataset cifar", "--seeds 0", "--epochs 0")
+    wrong += ("--amp fp16", "--shard 5/4", "--parallel 0", "--device cud", "--images 0", "--save_every -1")
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()) as err:
+        save = ["--save_config", os.path.join(folder, "a.toml")]
+        for words in wrong:
+            test_eq((words, main(["reproduce", "table2", *words.split(), *save])), (words, 2))
+        test_eq(main(["reproduce", "table5", *save]), 2)
+        test_eq(os.listdir(folder), [])
+    test_eq(err.getvalue().count("\n"), len(wrong) + 1)
+
+
 def test_report_needs_results():
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()) as err:
         test_eq((main(["report", folder]), os.listdir(folder)), (2, []))

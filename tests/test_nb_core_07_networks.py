@@ -20,6 +20,19 @@ def test_a_network_is_known_by_its_name():
         lambda: register_network("other")(mlp), contains="needs an example: register_network('other', hidden=...)"
     )
     test_fail(lambda: build_network(dict(network="mlq")), contains="unknown network 'mlq'; did you mean mlp?")
+
+
+    def define(layers):
+        "Run a cell that defines a network of one function."
+        found = dict(nn=nn)
+        exec(f"def mlp(hidden, num_classes=10):\n    return nn.Sequential(nn.Linear({layers}, hidden))", found)
+        return found["mlp"]
+
+
+    del NETWORKS["mlp"]
+    for _ in range(2):  # running a cell again is no collision
+        register_network("mlp", hidden=4)(define(48))
+    test_fail(lambda: register_network("mlp", hidden=4)(define(32)), contains="mlp is registered already")
     del NETWORKS["mlp"]
 
 

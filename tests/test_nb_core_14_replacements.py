@@ -5,15 +5,23 @@ from moonshine.surgery.replacements import *
 import itertools
 
 import torch
-from fastcore.test import test_eq
+from fastcore.test import test_eq, test_fail
 from torch import nn
 from torchvision.models.resnet import BasicBlock
 
 from moonshine.blocks.families import fitting, parse_block
-from moonshine.blocks.layers import chain
+from moonshine.blocks.layers import Layer, chain
+from moonshine.blocks.notation import Family, Form, registered_block
 from moonshine.blocks.residual import residual_block
 
 S, B = parse_block("S"), parse_block("B(2)")
+
+
+def test_convolutions_in_words():
+    test_eq(convolution_text(nn.Conv2d(64, 128, 3, stride=2, padding=1)), "3×3, 64→128, stride 2")
+    conv = nn.Conv2d(8, 8, (1, 7), dilation=(1, 2), groups=4)
+    test_eq(convolution_text(conv), "1×7, 8→8, dilation (1, 2), groups 4")
+    test_eq(convolution_text(nn.ConvTranspose2d(8, 4, 2, stride=2)), "ConvTranspose2d 2×2, 8→4, stride 2")
 
 
 def test_the_output_has_the_size_of_the_original():
@@ -42,6 +50,72 @@ def test_padding_of_another_kind():
             cheap = chain(replacement_layers(parse_block(block), conv)).eval()
             test_eq(cheap[0].padding_mode, mode)
             test_eq(cheap(torch.randn(1, 8, 9, 9)).shape, (1, 8, 9, 9))
+
+
+def test_a_kernel_of_the_family_stays():
+    from moonshine.surgery.sites import plan
+
+
+    def any_kernel(block, inp, out, stride, where, dilation):
+        return [Layer("conv", inp, out, block.kernel, stride, dilation=dilation)]
+
+
+    ANY = Family("any_kernel", "a full k×k convolution", any_kernel, notation=(Form("K{kernel}"),))
+    with registered_block(ANY):
+        for kernel, padding, dilation in [
+            (3, 1, 1),
+            (7, 3, 1),
+            (3, 0, 1),
+            (3, 2, 2),
+            ((1, 7), (0, 3), 1),
+            (3, "same", 1),
+        ]:
+            for stride in (1,) if padding == "same" else (1, 2, (1, 2), (2, 1)):
+                conv = nn.Conv2d(4, 6, kernel, stride, padding, dilation)
+                (five,) = replacement_layers(parse_block("K5"), conv)
+                test_eq((five.kernel, five.stride), (5, conv.stride))
+                test_eq(five.module()(torch.zeros(1, 4, 19, 20)).shape, conv(torch.zeros(1, 4, 19, 20)).shape)
+                test_eq(replacement_layers(parse_block("K3"), conv)[0].kernel, conv.kernel_size)
+        for conv in (nn.Conv2d(4, 4, 7), nn.Conv2d(4, 4, 4, padding=1)):
+            test_fail(
+                lambda: replacement_layers(parse_block("K5"), conv),
+                exc=SizeMismatch,
+                contains="K5 does not suit",
+            )
+        net = nn.Sequential(nn.Conv2d(4, 16, 3), nn.Conv2d(16, 16, 7))
+        (row,) = [row for row in plan(net, "K5") if row["layer"] == "1"]
+        assert "K5 does not suit 7×7, 16→16" in row["reason"], row
+
+
+def test_only_one_layer_carries_the_stride():
+    def two_layers(kernels, strided):
+        def layers(block, inp, out, stride, where, dilation):
+            steps = [stride if i == strided else 1 for i in (0, 1)]
+            names, widths = ("a", "b"), ((inp, inp), (inp, out))
+            shapes = zip(names, widths, kernels, steps)
+            return [Layer(name, *width, kernel, step, dilation=dilation) for name, width, kernel, step in shapes]
+
+        return layers
+
+
+    x = torch.zeros(1, 4, 19, 20)
+    for kernels, strided in itertools.product([(3, 3), ((3, 1), (1, 3)), (5, 3), (3, 1), (1, 3)], (0, 1)):
+        family = Family("two", "two layers", two_layers(kernels, strided), notation=(Form("TWO"),))
+        with registered_block(family):
+            for stride, padding, dilation in itertools.product((1, 2, (2, 3), (1, 2)), (0, 1, 2), (1, 2)):
+                conv = nn.Conv2d(4, 6, 3, stride, padding, dilation)
+                try:
+                    parts = replacement_layers(parse_block("TWO"), conv)
+                except SizeMismatch:
+                    assert padding < dilation  # the image shrinks by more than the kernel with the stride spans
+                    continue
+                test_eq(
+                    [layer.kernel for layer in parts if layer.kernel not in (1, (3, 3))],
+                    [kernel for kernel in kernels if kernel not in (1, 3)],
+                )
+                if stride != 1:
+                    test_eq([layer.stride in (1, (1, 1)) for layer in parts], [i != strided for i in (0, 1)])
+                test_eq(chain(parts).eval()(x).shape, conv(x).shape)
 
 
 def test_separate_channels_stay_separate():
@@ -109,13 +183,6 @@ def test_norms_and_shortcut_are_taken_over():
         assert new.bn1 is old.bn1
         assert getattr(new, "convShortcut", 0) is getattr(old, "convShortcut", 0)
         test_eq(new(torch.randn(2, 16, 8, 8)).shape, (2, 32, 4, 4))
-
-
-def test_convolutions_in_words():
-    test_eq(convolution_text(nn.Conv2d(64, 128, 3, stride=2, padding=1)), "3×3, 64→128, stride 2")
-    conv = nn.Conv2d(8, 8, (1, 7), dilation=(1, 2), groups=4)
-    test_eq(convolution_text(conv), "1×7, 8→8, dilation (1, 2), groups 4")
-    test_eq(convolution_text(nn.ConvTranspose2d(8, 4, 2, stride=2)), "ConvTranspose2d 2×2, 8→4, stride 2")
 
 
 def test_chains_in_words():

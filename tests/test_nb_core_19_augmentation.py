@@ -21,10 +21,19 @@ def test_registration_refuses_what_cannot_work():
         return images, labels
 
 
+    def invert(images, labels, random):
+        "Turn black into white."
+        return 255 - images, labels
+
+
     before = dict(AUGMENTATIONS)
     register_augmentation("stay")(stay)
     test_eq(AUGMENTATIONS["stay"].apply, stay)
-    test_fail(lambda: register_augmentation("stay"), contains="already an augmentation 'stay'")
+    register_augmentation("stay")(stay)  # running a cell again is no collision
+    for how, function in ((dict(), invert), (dict(numbers=1), stay), (dict(view=invert), stay)):
+        test_fail(
+            lambda: register_augmentation("stay", **how)(function), contains="already an augmentation 'stay'"
+        )
     test_fail(lambda: register_augmentation("pad,crop"), contains="use lowercase letters")
     test_fail(lambda: register_augmentation("nothing")(None), contains="'nothing' needs a function")
     del AUGMENTATIONS["stay"]
@@ -108,16 +117,25 @@ def test_label_maps_move_with_their_images():
 
 
 def test_a_wrong_result_is_named():
-    @register_augmentation("halves")
-    def halves(images, labels, random):
-        "Forget to return uint8."
-        return images / 2, labels
+    images, index = torch.zeros(4, 3, 8, 8, dtype=torch.uint8), torch.arange(4)
+    labels, maps = torch.arange(4), torch.zeros(4, 8, 8, dtype=torch.int64)
+    must = "it must keep (4, 3, 8, 8) torch.uint8"
+    for given, result, message in [
+        (labels, (images / 2, labels), f"images (4, 3, 8, 8) torch.float32; {must}"),
+        (labels, (images[:2], labels), f"images (2, 3, 8, 8) torch.uint8; {must}"),
+        (labels, (images, labels.float()), "labels (4,) torch.float32; it must keep (4,) torch.int64"),
+        (labels, (images, None), "labels None; it must keep (4,) torch.int64"),
+        (maps, (images, labels), "labels (4,) torch.int64; it must keep (4, 8, 8) torch.int64"),
+        (labels, images, "(4, 3, 8, 8) torch.uint8; it must return (images, labels)"),
+        (labels, (images,), "tuple; it must return (images, labels)"),
+        (labels, None, "None; it must return (images, labels)"),
+    ]:
 
+        def wrong(images, labels, random):
+            "Return what an augmentation must not return."
+            return result
 
-    test_fail(
-        lambda: EpochAugmentation(("halves",), 4, 0, 0)(
-            torch.zeros(4, 3, 8, 8, dtype=torch.uint8), torch.arange(4), torch.arange(4)
-        ),
-        contains="augmentation halves returned (4, 3, 8, 8) torch.float32; it must keep (4, 3, 8, 8) torch.uint8",
-    )
-    del AUGMENTATIONS["halves"]
+        register_augmentation("wrong")(wrong)
+        augment = EpochAugmentation(("wrong",), 4, 0, 0)
+        test_fail(lambda: augment(images, given, index), contains=f"augmentation wrong returned {message}")
+        del AUGMENTATIONS["wrong"]

@@ -47,6 +47,42 @@ def test_terms_that_would_fail_later_are_refused():
     }.items():
         test_fail(lambda: Loss((Term(name, 1.0, zero, "nothing"),)), contains=message)
     test_fail(lambda: Loss((Term("x", 1.0, zero, "nothing", ("techer",)),)), contains="did you mean teacher?")
+    test_fail(lambda: Loss((Term("x", 1.0, 0.5, "nothing"),)), contains="the value of the term 'x' is float")
+    test_fail(lambda: Loss((zero,)), contains="made of terms, Loss((Term(...), ...)), not of function")
+    for name in FACTS:
+        test_fail(lambda: Loss((Term(name, 1.0, zero, "nothing"),)), contains="reserved")
+
+
+def test_a_value_that_is_no_scalar_tensor_is_refused():
+    for result, message in {
+        0.5: "'x' returned float; it must return a scalar tensor",
+        None: "'x' returned NoneType; it must",
+        torch.zeros(4, 10): "'x' returned a tensor (4, 10); it must",
+        torch.zeros(1): "'x' returned a tensor (1,); it must",
+    }.items():
+
+        def value(student, teacher, labels):
+            return result
+
+        loss = Loss((Term("x", 1.0, value, "nothing"),))
+        test_fail(lambda: loss(Output(torch.zeros(4, 10)), None, None), contains=message)
+
+
+def test_a_loss_of_pytorch_must_be_wrapped():
+    def plain(logits, labels):
+        return F.cross_entropy(logits, labels)
+
+
+    for wrong, name in ((nn.CrossEntropyLoss(), "CrossEntropyLoss"), (plain, "plain"), (None, "NoneType")):
+        test_fail(lambda: check_loss(wrong), contains=f"{name} is not a moonshine Loss; wrap it: Loss((Term(")
+        test_fail(lambda: cross_entropy() + wrong, contains=f"{name} is not a moonshine Loss")
+
+
+    def value(student, teacher, labels):
+        return nn.CrossEntropyLoss()(student.logits, labels)
+
+
+    check_loss(Loss((Term("my_term", 1.0, value, "cross-entropy of PyTorch"),)))
 
 
 def test_a_loss_may_own_parameters():
@@ -96,6 +132,16 @@ def test_losses_are_chosen_by_name():
     test_fail(lambda: build_loss("ce", Dimensions(10), wieght=1), contains="did you mean weight?")
 
 
+def test_a_factory_must_return_a_loss():
+    @register_loss("forgetful")
+    def forgetful(dimensions):
+        "A loss whose factory forgets to return it"
+
+
+    test_fail(lambda: build_loss("forgetful", Dimensions(10)), contains="'forgetful' returned NoneType; it must")
+    del LOSSES["forgetful"]
+
+
 def test_unusable_losses_are_not_registered():
     def described(dimensions, weight=1.0):
         "A loss"
@@ -119,3 +165,16 @@ def test_unusable_losses_are_not_registered():
     ]:
         test_fail(lambda: register_loss(name)(factory), contains=message)
     test_eq(LOSSES, before)
+
+
+    def same_again(scale):
+        "Run a cell that defines a loss."
+        found = dict(cross_entropy=cross_entropy)
+        exec(f"def mine(dimensions):\n    'A loss'\n    return cross_entropy({scale})", found)
+        return found["mine"]
+
+
+    for _ in range(2):  # running a cell again is no collision
+        register_loss("mine")(same_again(0.5))
+    test_fail(lambda: register_loss("mine")(same_again(0.25)), contains="there is one already")
+    del LOSSES["mine"]

@@ -126,3 +126,21 @@ def test_teacher_and_student_must_agree_on_the_classes():
         lambda: kd_loss(torch.zeros(2, 10), torch.zeros(2, 100), torch.zeros(2, dtype=torch.long)),
         contains="teacher has 100 classes and the student 10",
     )
+
+
+def test_impossible_weights_are_refused():
+    def one_loss(alpha=0.9, temperature=4.0):
+        return kd_loss(torch.zeros(2, 3), torch.zeros(2, 3), torch.tensor([0, 1]), temperature, alpha)
+
+
+    def its_terms(alpha=0.9, temperature=4.0):
+        return distillation_loss(3, temperature, alpha)
+
+
+    for make in (one_loss, its_terms):
+        make(alpha=0), make(alpha=1)
+        for alpha in (-0.1, 1.5, float("nan"), "0.9", None):
+            test_fail(lambda: make(alpha=alpha), contains="alpha is")
+        for temperature in (0, -1.0, float("inf"), float("nan"), "4"):
+            test_fail(lambda: make(temperature=temperature), contains="temperature is")
+    test_fail(lambda: check_weights(beta=float("inf")), contains="beta is inf; it must be 0 or more")

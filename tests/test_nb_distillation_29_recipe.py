@@ -2,7 +2,11 @@
 from moonshine.training.recipe import *
 
 
+from dataclasses import asdict, replace
+
 from fastcore.test import test_close, test_eq, test_fail
+
+from moonshine.errors import InputError
 
 
 def test_learning_rates_of_the_paper():
@@ -18,9 +22,39 @@ def test_impossible_recipes_are_refused():
     test_fail(lambda: check_recipe(Recipe(amp="fp8")), contains="use none, bf16 or auto")
     test_fail(lambda: check_recipe(Recipe(val_fraction=1)), contains="it must be 0 or more, and less than 1")
     test_fail(lambda: check_recipe(Recipe(augmentation=("flop",))), contains="unknown augmentation 'flop'")
+    test_fail(lambda: Recipe(epoch_step=(-1,)), contains="epoch_step [-1] holds a negative epoch")
     test_eq(check_recipe(Recipe()), Recipe())
     test_eq(check_recipe(Recipe(augmentation=["flip", "cutout"])).augmentation, ("flip", "cutout"))
     test_eq(check_recipe(Recipe(augmentation=("none",))).augmentation, ())
+
+
+def test_a_recipe_is_checked_where_it_is_made():
+    wrong = dict(epochs=[1.5, "3", 0, True, None], batch_size=[0, 2.5], learning_rate=[float("nan"), "0.1", -1])
+    wrong |= dict(seed=[1.5, -1, 2**63, 2**70], epoch_step=[5, "[1]", (1.5,), ("1",), None], amp=["fp16", None])
+    wrong |= dict(
+        val_fraction=["0.1", float("nan"), -0.5], augmentation=["flip", 3, ("flop",), ([1],)], compile=["yes"]
+    )
+    wrong |= dict(momentum=[float("inf")], weight_decay=[None], lr_decay_ratio=["a"])
+    for field, values in wrong.items():
+        for value in values:
+            for make in (Recipe, lambda **field: replace(Recipe(), **field)):
+                try:
+                    make(**{field: value})
+                except InputError as error:
+                    assert "\n" not in str(error) and field.split("_")[0] in str(error), error
+                else:
+                    raise AssertionError(f"{field}={value!r} was accepted")
+    test_fail(lambda: Recipe().scaled_to("3"), contains="epochs is '3'; it must be a whole number")
+    test_eq(Recipe(epoch_step=[1, 2], augmentation=["none"]), Recipe(epoch_step=(1, 2), augmentation=()))
+
+
+def test_the_largest_seed_can_be_used():
+    from moonshine.data.augmentation import epoch_generator
+
+    largest = (2**64 - 1 - 200) // 1_000_003
+    epoch_generator(Recipe(seed=largest).seed, 199)
+    test_fail(lambda: Recipe(seed=largest + 1), contains=f"it must be {largest} or less")
+    test_eq(Recipe(**asdict(Recipe(seed=largest))).seed, largest)
 
 
 def test_a_shorter_run_keeps_the_fractions():

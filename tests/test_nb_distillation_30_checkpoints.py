@@ -322,7 +322,7 @@ def test_what_is_no_checkpoint_is_refused():
 
         refused(whole[: len(whole) // 2], "can be read safely")  # truncated
         refused(b"no checkpoint at all", "can be read safely")
-        refused(dict(net=Malicious()), "can be read safely (it asks for code to be run: ")
+        refused(dict(net=Malicious()), "can be read safely (loading it would run code: ")
         refused(dict(weights=1), "no weights under 'net'")
         refused(dict(net={}), "of another program")
         content = torch.load(Path(folder, "net.pt"), weights_only=True)
@@ -347,9 +347,9 @@ def test_a_changed_byte_is_refused():
                 assert torch.equal(read(path)["net"]["weight"], model.weight)
             else:
                 test_fail(lambda: read(path), contains="differs); it may be damaged")
-        test_fail(lambda: read(path), contains=f"to continue from there: mv {before(path)} {path}")
+        test_fail(lambda: read(path), contains=f"to continue from it: mv {before(path)} {path}")
         path.unlink()
-        test_fail(lambda: read(path), contains="the one before it is whole")
+        test_fail(lambda: read(path), contains="the previous checkpoint is intact")
         test_eq(read(before(path))["epoch"], 1)
     print(f"{len(range(0, len(whole), 3))} changes of {len(whole)} bytes, none went unnoticed")
 

@@ -5,6 +5,8 @@ from moonshine.training.progress import *
 import torch
 from fastcore.test import test_eq
 
+from moonshine.losses.base import FACTS
+
 
 def test_a_batch_counts_by_its_size():
     average = RunningAverage()
@@ -23,6 +25,7 @@ def test_every_term_is_shown():
     row = dict(epoch=2, learning_rate=0.1, train_loss=1.5, ce=1.0, my_term=0.5, train_error=40.0)
     row |= dict(test_loss=1.2, test_error=45.0, seconds=2.0, images_per_second=100.0)
     test_eq(terms_of(row), dict(ce=1.0, my_term=0.5))
+    test_eq(terms_of(dict.fromkeys(FACTS, 1)), {})
     line = "epoch 2/3  ce 1  my_term 0.5  train error 40.00 %  test error 45.00 %  100 images/s"
     test_eq(epoch_line(row, 3), line)
 

@@ -55,7 +55,7 @@ def test_an_older_run_of_a_name_is_kept_whole():
         test_eq(runs(), {"previous.before.pt": 1, "previous.jsonl": 1, "previous.pt": 1})
         write(3, ".pt")  # the third was stopped early in its first epoch
         move_previous(run)
-        test_eq(runs(), {"previous.pt": 3})  # and nothing is left of another run beside it
+        test_eq(runs(), {"previous.pt": 3})  # and nothing is left of another run next to it
         write(4, ".before.pt", ".jsonl")  # of the fourth somebody removed the checkpoint
         move_previous(run)
         test_eq(runs(), {"previous.jsonl": 4, "previous.pt": 4})

@@ -404,7 +404,7 @@ def test_a_ruined_state_is_neither_saved_nor_resumed():
         test_fail(
             lambda: go(folder),
             contains=f"{path} can't be resumed: fc.weight of the weights is not finite; "
-            f"the one before it is good, to continue from there: mv {last} {path}",
+            f"the previous checkpoint is good; to continue from it: mv {last} {path}",
         )
         os.replace(last, path)
         go(folder)

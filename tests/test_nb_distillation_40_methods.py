@@ -50,8 +50,19 @@ def test_a_method_of_your_own():
         "mild", "mild KD", "by mild KD", "#000000", "X", alpha=0.5, temperature=2.0, convention="standard"
     )
     test_eq(mine.loss(10).describe(), student_loss(10, 0, 0.5, 0.0, 2.0, "standard").describe())
-    test_fail(lambda: Method("m", "m", "m", "#000000", "X", alpha=1.5), contains="between 0 and 1")
-    test_fail(lambda: Method("m", "m", "m", "#000000", "X", beta=-1.0), contains="between 0 and inf")
+
+
+def test_impossible_weights_are_refused():
+    def weighed(**weights):
+        return Method("m", "m", "m", "#000000", "X", **weights)
+
+
+    test_fail(lambda: weighed(alpha=1.5), contains="alpha is 1.5; it must be between 0 and 1")
+    test_fail(lambda: weighed(beta=-1.0), contains="beta is -1.0; it must be 0 or more")
+    test_fail(lambda: weighed(temperature=0), contains="temperature is 0; it must be more than 0")
+    for name in ("alpha", "beta", "temperature"):
+        for wrong in (float("nan"), float("inf"), "1", None):
+            test_fail(lambda: weighed(**{name: wrong}), contains=f"{name} is")
 
 
 def test_the_table_is_read_without_pytorch():

@@ -77,3 +77,12 @@ def test_registered_losses_are_added_by_name():
     assert {"ce", "kd", "se"} <= set(student.history[0])
     test_fail(lambda: distill(teacher, data, recipe=recipe, losses="kd", quiet=True), contains="write ('kd',)")
     test_fail(lambda: distill(teacher, data, recipe=recipe, losses=("kdd",), quiet=True), contains="mean kd?")
+
+
+def test_impossible_weights_are_refused():
+    for name, values in dict(
+        alpha=(-0.1, 2, "1"), beta=(-1, float("nan")), temperature=(0, float("inf"))
+    ).items():
+        for value in values:
+            test_fail(lambda: distill(Own(), None, **{name: value}), contains=f"{name} is")
+    test_fail(lambda: distill(Own(), None, convention="papre"), contains="use code")

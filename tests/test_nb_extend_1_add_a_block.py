@@ -146,14 +146,24 @@ def test_a_checkpoint_names_the_block():
 
 
 def test_mistakes_are_refused():
-    twin = replace(SHUFFLED, name="twin")
+    same = replace(SHUFFLED, name="twin")
     with registered_block(SHUFFLED):
-        test_fail(lambda: register_block(twin), contains="matches the same text as GS({groups}) of shuffled")
+        test_fail(lambda: register_block(same), contains="matches the same text as GS({groups}) of shuffled")
+    twin = replace(same, notation=(Form("GT({groups})"),), kinds=(Kind("GT", "twin", "GT({g})"),))
     for change, why in [
         (dict(name="bottleneck"), "a block family bottleneck is registered already"),
         (dict(notation=(Form("G({groups})"),)), "matches the same text as G({groups}) of separable"),
         (dict(notation=()), "it can't be written"),
-        (dict(notation=(Form("GS({heads})"),)), "has no field heads"),
+        (dict(notation=(Form("GT({heads})"),)), "has no field heads"),
+        (dict(notation=[Form("GT({groups})")]), "`notation` must be a tuple of Forms"),
+        (dict(notation=(Form("GT({groups"),)), "the form GT({groups is a broken template"),
         (dict(layers=None), "`layers` must be a function"),
+        (dict(layers=lambda block, inp, out: []), "the form GT({groups}) can't be built"),
+        (dict(layers=lambda *given: []), "the form GT({groups}) needs a list of layers"),
+        (
+            dict(kinds=(Kind("GT", "G: grouped", "GT({g})"),)),
+            "has the words 'G: grouped' of the family separable",
+        ),
+        (dict(kinds=(Kind("GT", "twin", "GT({heads})"),)), "the kind 'GT' has no field heads"),
     ]:
         test_fail(lambda: register_block(replace(twin, **change)), contains=why)

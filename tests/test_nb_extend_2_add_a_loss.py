@@ -204,6 +204,11 @@ def test_a_method_may_use_a_registered_loss():
     test_eq([term.name for term in method.loss(10).terms], ["ce", "rkd_distance", "rkd_angle"])
     test_eq(method.loss(10).needs("pooled"), True)
 
+    method = Method("fitnets", "FitNets", "by FitNets", "#000000", "X", beta=100.0, aux="fitnets")
+    test_fail(lambda: method.loss(10, 3), contains="fitnets must know the sizes of the feature maps")
+    dimensions = dimensions_of(wrn(10, 0.5, "G(4)"), wrn(10, 0.5), torch.randn(2, 3, 16, 16))
+    test_eq([term.name for term in method.loss(10, dimensions=dimensions).terms], ["ce", "hint"])
+
 
 def test_every_term_is_in_the_epoch_line():
     torch.manual_seed(0)
@@ -265,10 +270,30 @@ def test_every_registered_loss_can_be_used():
     assert {"rkd", "fitnets"} <= set(LOSSES)
 
 
+def test_a_loss_of_pytorch_is_wrapped():
+    def smoothed(student, teacher, labels):
+        "Cross-entropy with smoothed labels."
+        return F.cross_entropy(at_least_float32(student.logits), labels, label_smoothing=0.1)
+
+
+    data, recipe = shapes(train=32, test=16), Recipe(epochs=1, batch_size=32, learning_rate=0.01)
+    plain = nn.CrossEntropyLoss(label_smoothing=0.1)
+    message = "CrossEntropyLoss is not a moonshine Loss; wrap it"
+    test_fail(lambda: fit(wrn(10, 0.5), data, plain, recipe, quiet=True), contains=message)
+    loss = Loss((Term("smoothed", 1.0, smoothed, "cross-entropy with smoothed labels"),))
+    [row] = fit(wrn(10, 0.5), data, loss, recipe, quiet=True)
+    test_eq(row["smoothed"], row["train_loss"])
+
+
 def test_mistakes_are_found_at_registration():
     def unfinished(dimensions, weight):
         "A loss whose weight has no default"
 
 
-    test_fail(lambda: register_loss("rkd")(rkd), contains="there is one already")
+    def another(dimensions):
+        "Another loss"
+
+
+    register_loss("rkd")(rkd)  # running the cell again is no collision
+    test_fail(lambda: register_loss("rkd")(another), contains="there is one already")
     test_fail(lambda: register_loss("unfinished")(unfinished), contains="weight must have a default")

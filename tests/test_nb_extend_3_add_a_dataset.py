@@ -12,7 +12,7 @@ from scipy.io import loadmat, savemat
 
 from moonshine.data.augmentation import crop, draw_shifts
 from moonshine.data.images import Data, ImageSet, color_statistics
-from moonshine.data.registry import DATASETS, load_data, register_dataset
+from moonshine.data.registry import DATASETS, check_dataset, load_data, register_dataset
 from moonshine.errors import InputError
 
 
@@ -68,6 +68,18 @@ def svhn(
     return Data("svhn", train, test, tuple("0123456789"), *colors, augmentation=("pad_crop",))
 
 
+def test_what_the_loader_returns_is_checked():
+    good = ImageSet(torch.zeros(4, 3, 32, 32, dtype=torch.uint8), torch.arange(4))
+    colors = (0.5,) * 3, (0.2,) * 3
+    for images, labels, message in [
+        (good.images / 255, good.labels, "images that are (4, 3, 32, 32) float32; they must be"),
+        (good.images.permute(0, 2, 3, 1), good.labels, "with the colors last"),
+        (good.images, good.labels + 7, "labels that go from 7 to 10; they must be from 0 to 9"),
+    ]:
+        wrong = Data("wrong", ImageSet(images, labels), good, tuple("0123456789"), *colors)
+        test_fail(lambda: check_dataset("svhn", wrong), contains=message)
+
+
 def test_svhn_is_loaded_by_name():
     with tempfile.TemporaryDirectory() as root:
         write_svhn(root, dict(train=60, test=20))
@@ -89,7 +101,13 @@ def test_files_that_are_wrong_are_named():
         test_fail(lambda: load_data("svhn", root), contains="train_32x32.mat is not a file of SVHN ('X')")
         Path(root, "train_32x32.mat").write_bytes(b"not a MATLAB file, but long enough for a header" * 10)
         test_fail(lambda: load_data("svhn", root), contains="train_32x32.mat is not a file of SVHN")
-    test_fail(lambda: register_dataset("svhn"), contains="already a dataset 'svhn'")
+
+
+    def other(root):
+        "Another loader."
+
+
+    test_fail(lambda: register_dataset("svhn")(other), contains="already a dataset 'svhn'")
 
 
 def test_digits_are_shifted_and_never_mirrored():

@@ -5,6 +5,7 @@ import torch
 from fastcore.test import test_eq, test_fail
 
 from moonshine.data.augmentation import (
+    AUGMENTATIONS,
     EpochAugmentation,
     on_label_maps,
     parse_augmentation,
@@ -66,7 +67,24 @@ def test_ours_keep_the_promises():
         test_eq(seen[:, 0].long(), moved)
         some = torch.tensor([7, 3, 30])
         test_eq(augment(images[some], maps[some], some)[0], seen[some])
-    test_fail(lambda: register_augmentation("gray"), contains="already an augmentation 'gray'")
+    register_augmentation("gray", numbers=1)(gray)  # running the cell again is no collision
+    test_fail(lambda: register_augmentation("gray")(quarter_turn), contains="already an augmentation 'gray'")
+
+
+def test_forgetting_the_labels_is_an_error():
+    def only_images(images, labels, random):
+        "Brighten images, and forget the labels."
+        return images.clamp(min=50)
+
+
+    register_augmentation("only_images")(only_images)
+    augment = EpochAugmentation(("only_images",), 4, seed=0, epoch=0)
+    images = torch.zeros(4, 3, 8, 8, dtype=torch.uint8)
+    test_fail(
+        lambda: augment(images, torch.arange(4), torch.arange(4)),
+        contains="augmentation only_images returned (4, 3, 8, 8) torch.uint8; it must return (images, labels)",
+    )
+    del AUGMENTATIONS["only_images"]
 
 
 def test_a_recipe_and_the_command_line_take_its_name():

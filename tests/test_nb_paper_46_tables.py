@@ -16,7 +16,7 @@ def test_formulas_are_evaluated_exactly_and_nothing_else_is():
     test_eq(evaluate("1/3 + 1/3 + 1/3"), 1)
     for wrong in ("__import__('os')", "N.real", "x + 1", "0.5*N", "-N", "N if N else N", "[N]"):
         test_fail(lambda: evaluate(wrong, N=2), contains="in the formula")
-    test_fail(lambda: evaluate("2N"), contains="is no formula")
+    test_fail(lambda: evaluate("2N"), contains="is not a formula")
 
 
 def test_table_1_holds_on_a_grid():

@@ -40,7 +40,7 @@ def test_networks_by_their_names():
         [build(*row).title for row in (("WRN-16-2", "G(N/8)"), ("ResNet-18-0.5", "S"))],
         ["WRN-16-2 G(N/8)", "ResNet-18-0.5 S"],
     )
-    test_fail(lambda: build("WRN-16", "S"), contains="is no network of the tables")
+    test_fail(lambda: build("WRN-16", "S"), contains="is not a network of the tables")
 
 
 def test_rows_are_asked_for_by_name():
@@ -133,4 +133,4 @@ def test_shards_are_a_partition():
     assert part[1::4] == share(runs, 2 + 1 * 3, 3 * 4)
     test_eq(parse_shard("2/5"), (2, 5))
     for wrong in ("0/3", "4/3", "2", "1/0", "a/b"):
-        test_fail(lambda: parse_shard(wrong), contains="is no share")
+        test_fail(lambda: parse_shard(wrong), contains="is not a valid shard")

@@ -52,7 +52,10 @@ def test_how_a_run_stands():
         write_result(folder / "result.json", dict(format=1, fingerprint="f"))
         test_eq([standing(folder, mark)[0] for mark in "fg"], ["finished", "changed"])
         Path(folder, "result.json").write_text("{")
-        test_eq(standing(folder, "f"), ("broken", f"{folder / 'result.json'} is no whole JSON file (truncated?)"))
+        test_eq(
+            standing(folder, "f"),
+            ("broken", f"{folder / 'result.json'} is not a complete JSON file (truncated?)"),
+        )
         test_eq([retire(folder).name, folder.exists()], ["a.1", False])
         folder.mkdir()
         test_eq(retire(folder).name, "a.2")
@@ -69,7 +72,7 @@ def test_types_of_the_values():
 
 def test_costs_by_name():
     test_eq(costs_of("WRN-40-2", "S", 10)["parameters"], 2_248_954)
-    test_fail(lambda: costs_of("ResNet-34", "S", 10), contains="is no network of Table 2")
+    test_fail(lambda: costs_of("ResNet-34", "S", 10), contains="is not a network of Table 2")
 
 
 def test_an_example_is_a_proper_result():
@@ -86,7 +89,7 @@ def test_planted_wrong_results_are_flagged():
     planted = {
         "parameters 100 is not that of WRN-16-2 G(4)": dict(parameters=100),
         "mult_adds 1 is not": dict(mult_adds=1),
-        "'WRN-17' is no network": dict(network="WRN-17"),
+        "'WRN-17' is not a network": dict(network="WRN-17"),
         "unknown block": dict(block="G(X)"),
         "depth 17 is not 6n + 4": dict(network="WRN-17-1"),
         "is not that of WRN-16-2 G(8)": dict(block="G(8)"),
@@ -182,4 +185,4 @@ def test_results_sealed_again_and_second_results_are_told():
             strict=True,
         ):
             assert line.startswith(words), line
-        test_fail(lambda: read_results(Path(folder, "nowhere")), contains="is no folder")
+        test_fail(lambda: read_results(Path(folder, "nowhere")), contains="is not a folder")

@@ -275,7 +275,7 @@ def test_a_report_holds_the_numbers():
         "machine: a processor, 2 cores, one thread",
         "torch 2.6",
         "planted/result.json can't be right: parameters 1 is not",
-        "cut/result.json is no whole JSON file",
+        "cut/result.json is not a complete JSON file",
         "going",
         "1 of 5 entries of the table have not been run yet",
     ):
@@ -304,7 +304,7 @@ def test_a_report_is_written_whole_or_not_at_all():
         Path(folder, "a.json").write_text("{")
         test_fail(
             lambda: write_report(folder),
-            contains="none of one file can be used; the first: a.json is no whole JSON file",
+            contains="none of one file can be used; the first: a.json is not a complete JSON file",
         )
         put_example(folder, example_result("G(4)"), "g4")
         out = Path(folder, "out")

@@ -11,9 +11,9 @@ import re
 import subprocess
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from PIL import Image
 
 from moonshine.cli.program import main
@@ -267,8 +267,8 @@ def test_mistakes_are_one_line(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     for arguments, words in (
         ([str(tmp_path)], "holds no result.json"),
-        ([str(tmp_path / "none")], "is no folder"),
-        ([str(tmp_path / "file")], "is no folder"),
+        ([str(tmp_path / "none")], "is not a folder"),
+        ([str(tmp_path / "file")], "is not a folder"),
     ):
         assert main(["report", *arguments]) == 2
         err = capsys.readouterr().err
@@ -285,7 +285,7 @@ def test_the_report_needs_no_pyplot():
 
 def test_every_committed_result_is_readable():
     """Those of runs by the one reader, first version included; the others as their notebooks expect."""
-    folder = Path(__file__).parents[1] / "nbs" / "results"
+    folder = ROOT / "nbs" / "results"
     tables = sorted(folder.glob("table2*/*.json"))
     for path in tables:
         found = read_result(path)

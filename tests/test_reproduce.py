@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from PIL import Image
 
 from moonshine.cli.program import main
@@ -168,7 +169,7 @@ def test_stopped_and_started_again_it_is_the_uninterrupted_run(whole, tmp_path, 
     out, err = running.communicate(timeout=60)
     assert running.returncode == status and err == "", err
     assert (
-        "stopped; the same command goes on from there" in out
+        "stopped; run the same command to resume" in out
         and not (tmp_path / names[2] / "result.json").exists()
     )
     finished = {name: contents(tmp_path / name) for name in names[:2]}
@@ -246,7 +247,7 @@ def test_parallel_processes_are_told_to_stop(tmp_path):
         time.sleep(0.05)
     running.send_signal(signal.SIGTERM)
     out, err = running.communicate(timeout=120)
-    assert running.returncode == 0 and err == "" and "stopped; the same command goes on" in out
+    assert running.returncode == 0 and err == "" and "stopped; run the same command to resume" in out
 
 
 @pytest.mark.parametrize(
@@ -257,7 +258,7 @@ def test_parallel_processes_are_told_to_stop(tmp_path):
         ("unknown row 'G(N/7)'; did you mean G(N/", ["table2", "--rows", "G(N/7)"]),
         ("unknown method 'kd-papers'; did you mean kd-paper", ["table2", "--methods", "kd-papers"]),
         ("unknown dataset of this preset 'cifar1'", ["table2", "--dataset", "cifar1"]),
-        ("--shard '3/2' is no share", ["table2", "--shard", "3/2"]),
+        ("--shard '3/2' is not a valid shard", ["table2", "--shard", "3/2"]),
         ("seeds is 0", ["table2", "--seeds", "0"]),
         ("epochs is -1", ["table2", "--epochs", "-1"]),
         ("--parallel is 0", ["table2", "--parallel", "0"]),
@@ -408,7 +409,7 @@ def test_table3_on_photographs(tmp_path, capsys):
 
 def test_fingerprints_of_the_first_version_stay_valid():
     """Finished runs in nbs/results must not be repeated by a later version."""
-    folder = Path(__file__).parents[1] / "nbs" / "results" / "table2_cpu"
+    folder = ROOT / "nbs" / "results" / "table2_cpu"
     found = [read_result(path) for path in sorted(folder.glob("*WRN-16-1*-scratch-*.json"))]
     (run,) = plan_runs("table2", "cpu", rows="16-1", methods="scratch", seeds=1, epochs=2)
     assert len(found) == 3

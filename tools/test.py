@@ -104,7 +104,7 @@ def test_notebooks(flags: list[str], work: Path) -> Counts:
     names = {str(path) for path in find_notebooks(ROOT)}
     options = ["--n_workers", worker_count(), "--do_print", "--timing", "--flags", " ".join(flags)]
     status, text = run([script("nbdev_test"), *options], IPYTHONDIR=str(work / "ipython"))
-    completed = set(re.findall(r"^- Completed (.+)$", text, re.MULTILINE)) & names
+    completed = set(re.findall(r"- Completed (\S+\.ipynb)", text)) & names
     failed = re.findall(r"^\t(\S+\.ipynb)$", text, re.MULTILINE)
     for name in sorted(names - completed):
         print(f"FAILED: not run to its end: {Path(name).relative_to(ROOT)}")
@@ -128,6 +128,13 @@ def make_wheel_environment(work: Path) -> Path:
     status, _ = run([sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", wheel])
     if status:
         raise RuntimeError("the wheel can't be installed")
+    for part in (
+        "share",
+        "etc",
+    ):  # JupyterLab's extensions, without which widgets stay dead, and its settings
+        if (Path(sys.prefix) / part / "jupyter").exists():
+            (work / "venv" / part).mkdir(exist_ok=True)
+            (work / "venv" / part / "jupyter").symlink_to(Path(sys.prefix) / part / "jupyter")
     here = sysconfig.get_paths()["purelib"]
     (site / "others.pth").write_text(
         f"import site; site.addsitedir({here!r})\n"

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['StudentOptions', 'ImageOptions', 'ScheduleOptions', 'TransferOptions', 'DistillJob', 'make_job', 'check_job',
-           'check_gain', 'print_plan', 'normalized_by', 'find_or_train_teacher', 'train_teacher',
+           'check_gain', 'print_plan', 'check_names', 'normalized_by', 'find_or_train_teacher', 'train_teacher',
            'start_from_torchvision', 'copy_fitting', 'train_student', 'moonshine_distill']
 
 # %% ../../nbs/cli/64_distill.ipynb #00000002
@@ -51,11 +51,13 @@ class StudentOptions:
         bool, option("start the teacher's training from torchvision's weights (downloaded)", "--pretrained")
     ] = False
     layers: Annotated[
-        str | None, option("layers to compare, as a,b,c (default: chosen by resolution)", "--layers")
+        str | None,
+        option("layers to compare, comma-separated, e.g. a,b,c (default: chosen by resolution)", "--layers"),
     ] = None
-    keep: Annotated[str | None, option("convolutions or modules to leave unchanged, as a,b,c", "--keep")] = (
-        None
-    )
+    keep: Annotated[
+        str | None,
+        option("convolutions or modules to leave unchanged, comma-separated, e.g. a,b,c", "--keep"),
+    ] = None
     round_groups: Annotated[
         bool, option("use the nearest group count that divides the channels", "--round_groups")
     ] = False
@@ -209,7 +211,9 @@ def check_gain(
     why = [row["reason"].split(":")[0] for row in rows]
     if all(why) and not job.student.dry_run:
         reasons = ", ".join(f"{count} × {reason}" for reason, count in Counter(why).items())
-        raise InputError(f"nothing of {job.architecture} becomes cheaper by {job.student.block} ({reasons})")
+        raise InputError(
+            f"{job.student.block} makes no convolution of {job.architecture} cheaper ({reasons})"
+        )
 
 
 def print_plan(
@@ -226,6 +230,16 @@ def print_plan(
     layers = job.student.layer_names or attention_layers_of(network, x)
     print(text_table(rows))
     print("attention would be compared at", ", ".join(layers))
+
+# %% ../../nbs/cli/64_distill.ipynb #ff88c4da
+def check_names(job: DistillJob):
+    "Refuse a block or layers that don't suit the network, before the options are written to a file."
+    from moonshine.losses.attention import layers_to_compare
+
+    network = job.new_network(2)
+    check_gain(job, network)
+    if job.transfer.beta != 0:
+        layers_to_compare(network, job.student.layer_names or [])
 
 # %% ../../nbs/cli/64_distill.ipynb #00000010
 def normalized_by(
@@ -362,9 +376,10 @@ def moonshine_distill(
     images.check()
     transfer.check(transfer.beta)
     run.check()
-    if config.save_config:
-        return save_settings(context, config.save_config)
     job = make_job(architecture, student, transfer, schedule, run)
+    if config.save_config:
+        check_names(job)
+        return save_settings(context, config.save_config)
     data = images.load()
     network, x = job.new_network(len(data.classes)), next(iter(data.test_batches(2)))[0]
     check_job(job, network, x)

@@ -85,7 +85,9 @@ def option_parameters(
         inspect.Parameter(
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if field.default is MISSING else field.default,  # a required option
+            default=inspect.Parameter.empty
+            if field.default is MISSING
+            else field.default,  # a required option
             annotation=field.type,
         )
         for field in fields(group)
@@ -118,7 +120,7 @@ class OptimizerOptions:
     augmentation: Annotated[
         str | None,
         option(
-            "augmentations in order, as pad_crop,flip,cutout, or none (default: the dataset's)",
+            "augmentations in order, e.g. pad_crop,flip,cutout, or none (default: the dataset's)",
             "--augmentation",
         ),
     ] = None
@@ -130,7 +132,7 @@ class OptimizerOptions:
         ),
     ] = 0.0
     compile: Annotated[
-        bool, option("torch.compile the training step; pays in runs of an hour or more", "--compile")
+        bool, option("torch.compile the training step; worth it for runs of an hour or more", "--compile")
     ] = False
 
 # %% ../../nbs/cli/60_options.ipynb #f1e1d501

@@ -66,7 +66,7 @@ def check_classes(
     classes = teacher.spec["num_classes"]
     if classes != len(data.classes):
         raise InputError(
-            f"the teacher knows {classes} classes and {data.name} has {len(data.classes)}; "
+            f"the teacher has {classes} classes, but {data.name} has {len(data.classes)}; "
             f"use a teacher trained on {data.name}"
         )
 

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['IMAGENET', 'NOT_TRAINED', 'use_dataset_defaults', 'DataOptions', 'NetworkOptions', 'find_block', 'new_network',
-           'NameOptions', 'RecipeOptions', 'MethodOptions', 'make_loss', 'moonshine_train', 'Job', 'train_one',
-           'load_teacher']
+           'NameOptions', 'RecipeOptions', 'MethodOptions', 'make_loss', 'moonshine_train', 'Job', 'check_names',
+           'train_one', 'load_teacher']
 
 # %% ../../nbs/cli/63_train.ipynb #00000002
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from moonshine.cli.options import (
     option,
 )
 from .running import check_classes, network_line, run_settings, run_training, teacher_file
-from ..errors import InputError
+from ..errors import InputError, lookup
 from ..methods import Method
 
 # %% ../../nbs/cli/63_train.ipynb #00000005
@@ -94,7 +94,7 @@ class NetworkOptions:
     width: Annotated[float, option("width of the WRN: multiplies 16, 32, 64 channels", "--wrn_width")] = 2
     conv: Annotated[
         str | None,
-        option("block, as BG(2,M/8) or by its released name, G8B2 (default: full convolution)", "--conv"),
+        option("block, e.g. BG(2,M/8), or by its released name, G8B2 (default: full convolution)", "--conv"),
     ] = None
     module: Annotated[
         str | None, option("Python file that defines your own Conv (and Block); it is executed", "--module")
@@ -103,7 +103,7 @@ class NetworkOptions:
         str | None,
         option("Basic (default), Bottle or Old; the paper's notation implies it", "--blocktype"),
     ] = None
-    splits: Annotated[int, option("attention maps compared per group", "--AT_split")] = 1
+    splits: Annotated[int, option("number of attention maps to compare per group", "--AT_split")] = 1
 
     @property
     def short_name(self) -> str:
@@ -142,7 +142,6 @@ def new_network(
     "The network with new weights."
     import torch
 
-    from moonshine.errors import lookup
     from moonshine.models.registry import build_network, networks
 
     known = {name: None for name in networks() if name not in NOT_TRAINED}
@@ -158,13 +157,13 @@ class NameOptions:
     teacher_name: Annotated[
         str | None,
         option(
-            "name of the teacher (default: from the network, as wrn_40_2_T)", "--teacher_checkpoint", "-t"
+            "name of the teacher (default: from the network, e.g. wrn_40_2_T)", "--teacher_checkpoint", "-t"
         ),
     ] = None
     student_name: Annotated[
         str | None,
         option(
-            "name of the student (default: from the network, as wrn_40_2_student_KT)",
+            "name of the student (default: from the network, e.g. wrn_40_2_student_KT)",
             "--student_checkpoint",
             "-s",
         ),
@@ -195,7 +194,7 @@ class RecipeOptions(OptimizerOptions):
     "How to train: the numbers of a `Recipe`."
 
     lr_decay_ratio: Annotated[
-        float, option("factor of the learning rate at each of --epoch_step", "--lr_decay_ratio")
+        float, option("factor applied to the learning rate at each epoch in --epoch_step", "--lr_decay_ratio")
     ] = 0.2
     epoch_step: Annotated[
         str, option("epochs at which the learning rate drops, a JSON list", "--epoch_step")
@@ -205,16 +204,15 @@ class RecipeOptions(OptimizerOptions):
 
     def recipe(self):
         "The `Recipe`."
-        from moonshine.training.recipe import Recipe, check_recipe
+        from moonshine.training.recipe import Recipe
 
         steps = number_list(self.epoch_step)
-        recipe = Recipe(
+        return Recipe(
             epochs=self.epochs,
             lr_decay_ratio=self.lr_decay_ratio,
             epoch_step=steps,
             **fields_of_recipe(self),
         )
-        return check_recipe(recipe)
 
 # %% ../../nbs/cli/63_train.ipynb #00000010
 @dataclass(frozen=True)
@@ -222,7 +220,7 @@ class MethodOptions(DistillationOptions):
     "What a student learns from its teacher."
 
     aux_loss: Annotated[
-        str, option("what --beta weighs: AT (attention maps) or SE (squared error)", "--aux_loss")
+        str, option("loss that --beta weights: AT (attention maps) or SE (squared error)", "--aux_loss")
     ] = "AT"
     beta: Annotated[float, option("weight of attention transfer (0: none)", "--beta")] = 1e3
 
@@ -269,7 +267,6 @@ def make_loss(
     "train",
     "moonshine train cifar10 teacher --data_dir data --download",
     "moonshine train cifar10 student --conv G8B2 --blocktype Bottle --alpha 0.9 --beta 0",
-    "moonshine train shapes teacher --wrn_depth 10 --wrn_width 1 --epochs 2",
     "moonshine train cifar10 student --conv 'G(N/8)' --save_config student.toml",
     "moonshine train --config student.toml --seed 1",
 )
@@ -298,12 +295,13 @@ def moonshine_train(
     block = find_block(network)
     for options in (network, method, data, run):
         options.check()
-    if config.save_config:
-        return save_settings(context, config.save_config)
     settings = run_settings(run, names.run_name(mode, network), GPU)
     learned = method.method()
     teachers = names.teachers(network, dataset) if mode == "student" and learned.needs_teacher else []
     job = Job(dataset, mode, network, block, learned, recipe.recipe(), settings, teachers)
+    if config.save_config:
+        check_names(job)
+        return save_settings(context, config.save_config)
     train_one(job, data)
 
 # %% ../../nbs/cli/63_train.ipynb #00000017
@@ -319,6 +317,14 @@ class Job:
     recipe: object  # `Recipe`
     settings: object  # `RunSettings`
     teachers: list  # names under which the teacher is looked for; empty: it needs none
+
+# %% ../../nbs/cli/63_train.ipynb #abf42773
+def check_names(job: Job):
+    "Refuse a dataset or a network that can't be made, before the options are written to a file."
+    from moonshine.data.registry import DATASETS
+
+    lookup(DATASETS, job.dataset, "dataset")
+    new_network(job.network, job.block, 10, job.recipe.seed)
 
 # %% ../../nbs/cli/63_train.ipynb #c35ee93f
 def train_one(

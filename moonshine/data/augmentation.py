@@ -6,7 +6,7 @@
 __all__ = ['AUGMENTATIONS', 'DEFAULT_AUGMENTATION', 'epoch_generator', 'uniform_numbers', 'Augmentation', 'register_augmentation',
            'on_label_maps', 'crop', 'mirror', 'paper_numbers', 'draw_shifts', 'draw_flips', 'flip_view', 'pad_crop',
            'flip', 'cutout', 'none', 'resized_crop_view', 'resized_crop', 'check_augmentation', 'parse_augmentation',
-           'EpochAugmentation']
+           'described', 'check_augmented', 'EpochAugmentation']
 
 # %% ../../nbs/core/19_augmentation.ipynb #9ec41264
 import hashlib
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-from ..errors import InputError
+from ..errors import InputError, same_definition
 
 # %% ../../nbs/core/19_augmentation.ipynb #f0510ff7
 def epoch_generator(
@@ -62,8 +62,6 @@ def register_augmentation(
     "Decorate a function (images, labels, random) -> (images, labels) to make it an augmentation."
     if not isinstance(name, str) or not re.fullmatch("[a-z][a-z0-9_]*", name):
         raise InputError(f"{name!r} can't name an augmentation; use lowercase letters, digits and _")
-    if name in AUGMENTATIONS:
-        raise InputError(f"there is already an augmentation {name!r}; choose another name")
 
     def default_draw(images, seed, epoch):
         return uniform_numbers(name, numbers, images, seed, epoch)
@@ -71,7 +69,10 @@ def register_augmentation(
     def register(function):
         if not callable(function):
             raise InputError(f"augmentation {name!r} needs a function (images, labels, random)")
-        AUGMENTATIONS[name] = Augmentation(name, function, draw or default_draw, view)
+        new = Augmentation(name, function, draw or default_draw, view)
+        if not same_definition(AUGMENTATIONS.get(name, new), new):
+            raise InputError(f"there is already an augmentation {name!r}; choose another name")
+        AUGMENTATIONS[name] = new
         return function
 
     return register
@@ -226,6 +227,28 @@ def parse_augmentation(
     return check_augmentation(name.strip() for name in text.split(","))
 
 # %% ../../nbs/core/19_augmentation.ipynb #940fdfd1
+def described(value) -> str:
+    "The shape and type of a tensor, or the type of anything else, for a message."
+    if isinstance(value, torch.Tensor):
+        return f"{tuple(value.shape)} {value.dtype}"
+    return "None" if value is None else type(value).__name__
+
+
+def check_augmented(
+    name: str,  # of the augmentation
+    before: tuple,  # images and labels that it got
+    after,  # what it returned
+) -> tuple:
+    "Images and labels, or an `InputError` if an augmentation did not keep their shapes and types."
+    if not isinstance(after, (tuple, list)) or len(after) != 2:
+        raise InputError(f"augmentation {name} returned {described(after)}; it must return (images, labels)")
+    for what, old, new in zip(("images", "labels"), before, after):
+        if described(old) != described(new):
+            found = f"returned {what} {described(new)}; it must keep {described(old)}"
+            raise InputError(f"augmentation {name} {found}")
+    return tuple(after)
+
+# %% ../../nbs/core/19_augmentation.ipynb #b2c474d6
 class EpochAugmentation:
     "The chosen augmentations of one epoch, with the random numbers of every training image."
 
@@ -247,11 +270,6 @@ class EpochAugmentation:
     ) -> tuple:
         "The augmented images and their labels."
         for step, random in zip(self.steps, self.random):
-            before = images
-            images, labels = step.apply(images, labels, random[index].to(images.device))
-            if (images.shape, images.dtype) != (before.shape, before.dtype):
-                raise InputError(
-                    f"augmentation {step.name} returned {tuple(images.shape)} {images.dtype}; "
-                    f"it must keep {tuple(before.shape)} {before.dtype}"
-                )
+            result = step.apply(images, labels, random[index].to(images.device))
+            images, labels = check_augmented(step.name, (images, labels), result)
         return images, labels

@@ -78,7 +78,7 @@ def image_view(
 # %% ../../nbs/core/24_streaming.ipynb #769baad1
 @dataclass(frozen=True)
 class Decoder:
-    "The dataset of a `DataLoader` that asks for whole batches of images from files."
+    "The dataset of a `DataLoader`; loads a batch of images at a time from files."
 
     files: Files
     view: object  # function from a Pillow image to (3, size, size) uint8
@@ -129,7 +129,7 @@ def decoded_batches(
 # %% ../../nbs/core/24_streaming.ipynb #f49d8eb9
 @dataclass(frozen=True)
 class Stream:
-    "A dataset that stays in its files, with the methods of `Data`."
+    "A dataset that reads images from disk as needed, with the methods of `Data`."
 
     name: str
     train: Files

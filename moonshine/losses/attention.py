@@ -299,7 +299,8 @@ def auxiliary_loss(
     factory = lookup(LOSSES, str(name).lower(), "loss")
     settings = dict(weight=beta, convention=convention)
     known = inspect.signature(factory).parameters
-    return factory(dimensions, **{key: value for key, value in settings.items() if key in known})
+    settings = {key: value for key, value in settings.items() if key in known}
+    return build_loss(str(name).lower(), dimensions, **settings)
 
 
 def student_loss(

@@ -12,8 +12,7 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..blocks.notation import same_definition
-from ..errors import InputError, lookup
+from ..errors import InputError, lookup, same_definition
 
 # %% ../../nbs/core/07_networks.ipynb #00000005
 @dataclass(frozen=True)

@@ -20,7 +20,10 @@ from .registry import register_network
 
 # %% ../../nbs/core/10_erfnet.ipynb #00000005
 class Downsampler(nn.Module):
-    "3×3 convolution of stride 2 beside 2×2 max pool, BN, ReLU: (B, in, H, W) -> (B, out, H/2, W/2)."
+    """A stride-2 3×3 convolution and a 2×2 max pool, concatenated; then BN and ReLU.
+
+    (B, in, H, W) -> (B, out, H/2, W/2)
+    """
 
     def __init__(self, in_channels, out_channels):
         super().__init__()
@@ -151,7 +154,7 @@ def _check_size(x):
     height, width = x.shape[2:]
     if height % 8 or width % 8:
         raise InputError(
-            f"ERFNet halves an image three times, and {height}×{width} can't be; crop or pad it to "
+            f"ERFNet halves the image three times, which {height}×{width} does not allow; crop or pad it to "
             f"multiples of 8, such as {-(-height // 8) * 8}×{-(-width // 8) * 8}"
         )
 

@@ -119,7 +119,9 @@ def build(
     if network in RESNETS:
         return RESNETS[network](block, classes)
     if not (found := re.fullmatch(r"WRN-(\d+)-(\d+(?:\.\d+)?)", network)):
-        raise InputError(f"{network!r} is no network of the tables; write WRN-16-2 or {', '.join(RESNETS)}")
+        raise InputError(
+            f"{network!r} is not a network of the tables; write WRN-16-2 or {', '.join(RESNETS)}"
+        )
     return wrn(int(found[1]), float(found[2]), block, classes)
 
 # %% ../../nbs/paper/47_plan.ipynb #00000012
@@ -263,7 +265,7 @@ def parse_shard(
     "'2/5' as (2, 5)."
     found = re.fullmatch(r"(\d+)/(\d+)", text or "1/1")
     if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise InputError(f"--shard {text!r} is no share; write 1/4, 2/4, 3/4 or 4/4")
+        raise InputError(f"--shard {text!r} is not a valid shard; write 1/4, 2/4, 3/4 or 4/4")
     return int(found[1]), int(found[2])
 
 

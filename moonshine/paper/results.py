@@ -63,9 +63,9 @@ def read_result(
     try:
         content = json.loads(Path(path).read_bytes())
     except (ValueError, RecursionError):
-        raise InputError(f"{name} is no whole JSON file (truncated?)") from None
+        raise InputError(f"{name} is not a complete JSON file (truncated?)") from None
     if not isinstance(content, dict) or "checksum" not in content or "format" not in content:
-        raise InputError(f"{name} is no result of a run")
+        raise InputError(f"{name} is not a run's result file")
     if content.pop("checksum") != checksum(content):
         raise InputError(f"{name} has changed since it was written: its checksum differs")
     if content["format"] != FORMAT:
@@ -129,7 +129,7 @@ KEYS = dict(  # key -> type of its value
 
 
 def is_a(value, kind: type) -> bool:
-    "Whether a value read from JSON has a type; an integer will do for float, and true is no number."
+    "Whether a value read from JSON has a type; an integer will do for float, and bool is not a number."
     if kind in (int, float) and isinstance(value, bool):
         return False
     return isinstance(value, (int, float) if kind is float else kind)
@@ -146,7 +146,7 @@ CLASSES = dict(cifar10=10, cifar100=100)
 def network_called(network: str, block: str, classes: int = 10):
     "A network of Table 2 by its name, with new weights; the global random state is left alone."
     if not network.startswith("WRN-"):
-        raise InputError(f"{network!r} is no network of Table 2; they are called like WRN-16-2")
+        raise InputError(f"{network!r} is not a network of Table 2; write e.g. WRN-16-2")
     with torch.random.fork_rng(devices=[]):
         return build(network, block, classes)
 
@@ -157,7 +157,7 @@ def costs_of(
     block: str,  # "G(N/8)"
     classes: int,
 ) -> dict:
-    "What a network of Table 2 costs: `parameters` as the paper counts them, `trainable`, `mult_adds`."
+    "The costs of a network of Table 2: `parameters` as the paper counts them, `trainable`, `mult_adds`."
     with torch.device("meta"):
         model = network_called(network, block, classes)
     return dict(parameters=paper_parameters(model), trainable=parameters(model), mult_adds=mult_adds(model))
@@ -354,7 +354,7 @@ def teacher_of(result: dict) -> str | None:
 
 # %% ../../nbs/paper/48_results.ipynb #00000025
 def odd_ones(results: list[dict]) -> dict:
-    "Results that cannot be used beside those before them: file -> why."
+    "Results that cannot be used together with those before them: file -> why."
     seen, first, teachers, why = {}, {}, {}, {}
     for result in results:
         file, kind = result["file"], (setting(result), result["role"], result["method"])
@@ -392,7 +392,7 @@ def read_results(
     "The results in a folder that can be used, and why the others cannot."
     folder, results, refused = Path(folder), [], []
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder; name one that `moonshine reproduce` has filled")
+        raise InputError(f"{folder} is not a folder; name one that `moonshine reproduce` has filled")
     for path in [*sorted(folder.glob(f"*/{RESULT}")), *sorted(folder.glob("*.json"))]:
         try:
             results.append(read_checked(path, path.relative_to(folder).as_posix()))

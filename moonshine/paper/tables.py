@@ -52,7 +52,7 @@ def evaluate(
     try:
         return value(ast.parse(formula, mode="eval").body)
     except SyntaxError:
-        raise InputError(f"{formula!r} is no formula; write one such as 2*N**2*k**2") from None
+        raise InputError(f"{formula!r} is not a formula; write one such as 2*N**2*k**2") from None
 
 # %% ../../nbs/paper/46_tables.ipynb #0000000a
 def counted(block: nn.Module) -> tuple[int, int]:

@@ -25,6 +25,7 @@ from ..costs.counting import mult_adds
 from ..errors import InputError
 from moonshine.surgery.replacements import (
     PLACEMENTS,
+    SizeMismatch,
     chain_text,
     convolution_text,
     is_replaced_whole,
@@ -221,7 +222,10 @@ def _decide(
     fit = _fitted(site, wanted)
     if fit != wanted and not options.round_groups:
         return _leave(site, f"{block} does not divide its channels; {fit} would fit")
-    _propose(site, fit, options.placement)
+    try:
+        _propose(site, fit, options.placement)
+    except SizeMismatch as error:
+        return _leave(site, str(error))
     if fit != wanted:
         site.after += f" ({block} rounded to {fit})"
     if site.kind not in known:

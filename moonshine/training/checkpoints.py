@@ -125,6 +125,16 @@ def lock_file(run: "str|Path") -> Path:
     run = Path(run)
     return run.with_name(f".{run.name}.moonshine-lock")
 
+# %% ../../nbs/distillation/30_checkpoints.ipynb #bcd7461f
+def _open_locked(run, path) -> tuple:
+    "The lock file of a run, opened and locked, and whether it is ours to remove; `InputError` if it is taken"
+    handle, created = _open(path)
+    try:
+        return handle, _lock(handle, run, path) or created
+    except BaseException:
+        os.close(handle)
+        raise
+
 # %% ../../nbs/distillation/30_checkpoints.ipynb #00000038
 class Lock:
     'Lets one process at a time write a run: `with Lock("checkpoints/T"): ...`.'
@@ -147,16 +157,10 @@ class Lock:
     def take(self):
         "Open the file and lock it; `InputError` if another process has it."
         self.drop()
-        handle, created = _open(self.path)
-        try:
-            self.ours = _lock(handle, self.run, self.path) or created
-        except BaseException:
-            os.close(handle)
-            raise
-        self.handle = handle
+        self.handle, self.ours = _open_locked(self.run, self.path)
         LOCKS.add(self)
         with suppress(OSError):
-            _write_holder(handle)  # on a full disk it is locked all the same
+            _write_holder(self.handle)  # on a full disk it is locked all the same
 
     def drop(self):
         "Release it."
@@ -359,7 +363,7 @@ def contents(path: Path):
 def reason(error: Exception) -> str:
     "Say in a few words why a file could not be read."
     if code := re.search(r"GLOBAL (\S+)", str(error)):
-        return f"it asks for code to be run: {code[1]}"
+        return f"loading it would run code: {code[1]}"
     return str(error) if isinstance(error, zipfile.BadZipFile) else type(error).__name__
 
 
@@ -369,7 +373,7 @@ def offer(path: Path) -> str:
         contents(before(path))
     except Exception:
         return ""
-    return f"; the one before it is whole, to continue from there: mv {before(path)} {path}"
+    return f"; the previous checkpoint is intact; to continue from it: mv {before(path)} {path}"
 
 
 def last_good(path: "str|Path", model: nn.Module) -> Path | None:

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from ..errors import InputError
 from ..losses.attention import taps_for
+from ..losses.base import check_loss
 from . import checkpoints, distributed
 from .precision import mixed_precision
 from .progress import Progress, RunningAverage, classification_errors, epoch_line, terms_of
@@ -150,6 +151,7 @@ def prepared(model: nn.Module, teacher: nn.Module | None, loss, recipe: Recipe):
 
 def place_loss(loss, model: nn.Module):
     "Move the parameters and buffers of a loss, if it has any, to the device of the network."
+    check_loss(loss)
     if isinstance(loss, nn.Module):
         loss.to(next(model.parameters()).device).train()
 
@@ -227,7 +229,7 @@ def train(
     quiet: bool = False,
     save_every: int = 0,  # steps; 0: about once a minute. At the end of an epoch in any case
     stop: SignalHandler | None = None,  # what asks the run to save and stop
-    **info,  # stored in the checkpoint, beside recipe, classes and normalization
+    **info,  # stored in the checkpoint, besides recipe, classes and normalization
 ) -> list[dict]:
     "Train a named run, saved as it goes, to the recipe's last epoch; return the history."
     run, first = Run(name, directory), distributed.rank() == 0  # which writes the files

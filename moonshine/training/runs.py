@@ -212,7 +212,7 @@ def check_state(run: Run, model: nn.Module, info: dict, loss=None):
     if bad := checkpoints.non_finite_state(info, model):
         good = checkpoints.last_good(run.checkpoint, model)
         hint = (
-            f"the one before it is good, to continue from there: mv {good} {run.checkpoint}"
+            f"the previous checkpoint is good; to continue from it: mv {good} {run.checkpoint}"
             if good
             else "start again without --resume"
         )

@@ -727,6 +727,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                                                                    'moonshine/distillation.py'),
                                         'moonshine.distillation.distill': ( 'distillation/distill.html#distill',
                                                                             'moonshine/distillation.py'),
+                                        'moonshine.distillation.fit_or_train': ( 'distillation/distill.html#fit_or_train',
+                                                                                 'moonshine/distillation.py'),
                                         'moonshine.distillation.fitting_beta': ( 'distillation/distill.html#fitting_beta',
                                                                                  'moonshine/distillation.py'),
                                         'moonshine.distillation.make_student': ( 'distillation/distill.html#make_student',

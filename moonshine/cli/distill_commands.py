@@ -37,11 +37,7 @@ class StudentOptions:
     block: Annotated[str, option("the student's cheap block", "--block", "--conv")] = "G(4)"
     teacher_name: Annotated[
         str | None,
-        option(
-            "name of the teacher; trained if there is none (default: ARCHITECTURE)",
-            "--teacher_checkpoint",
-            "-t",
-        ),
+        option("name of the teacher, or of a new one (default: ARCHITECTURE)", "--teacher_checkpoint", "-t"),
     ] = None
     student_name: Annotated[
         str | None,

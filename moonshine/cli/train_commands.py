@@ -266,7 +266,6 @@ def make_loss(
 @add_command(
     "train",
     "moonshine train cifar10 teacher --data_dir data --download",
-    "moonshine train cifar10 student --conv G8B2 --blocktype Bottle --alpha 0.9 --beta 0",
     "moonshine train cifar10 student --conv 'G(N/8)' --save_config student.toml",
     "moonshine train --config student.toml --seed 1",
 )

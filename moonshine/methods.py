@@ -25,6 +25,7 @@ class Method:
     convention: str = "code"  # code, paper or standard
     aux: str = "at"  # the registered loss that β weighs
     temperature: float = 4.0  # T of the soft loss
+    aux_convention: str | None = None  # of the auxiliary loss; None: as `convention`
 
     def __post_init__(self):
         check_number("alpha", self.alpha, 0, 1)
@@ -38,7 +39,8 @@ class Method:
 
     def settings(self) -> dict:
         "What a result file records about the loss"
-        return {key: getattr(self, key) for key in ("alpha", "beta", "convention", "temperature")}
+        kept = {key: getattr(self, key) for key in ("alpha", "beta", "convention", "temperature")}
+        return kept | (dict(aux_convention=self.aux_convention) if self.aux_convention else {})
 
     def loss(
         self,
@@ -61,6 +63,28 @@ METHODS = {
         Method("kd-paper", "KD by the equation", "by KD (paper)", "#CC79A7", "D", 0.9, convention="paper"),
         Method("kd-standard", "standard KD", "by KD (standard)", "#56B4E9", "P", 0.9, convention="standard"),
         Method("kd+at", "KD with AT", "by KD and attention transfer", "#E69F00", "v", 0.9, 1000.0),
+        Method(
+            "kd-paper+at",
+            "KD by the equation with AT",
+            "by KD (paper) and attention transfer",
+            "#000000",
+            "X",
+            0.9,
+            1000.0,
+            "paper",
+            aux_convention="code",
+        ),
+        Method(
+            "kd-standard+at",
+            "standard KD with AT",
+            "by KD (standard) and attention transfer",
+            "#8C564B",
+            "*",
+            0.9,
+            1000.0,
+            "standard",
+            aux_convention="code",
+        ),
     )
 }
 

@@ -4,6 +4,7 @@ from moonshine.training.recipe import *
 
 from dataclasses import asdict, replace
 
+import torch
 from fastcore.test import test_close, test_eq, test_fail
 
 from moonshine.errors import InputError
@@ -14,6 +15,34 @@ def test_learning_rates_of_the_paper():
     rates = [recipe.rate(epoch) for epoch in range(recipe.epochs)]
     test_eq([rates.count(rate) for rate in sorted(set(rates), reverse=True)], [60, 60, 40, 40])
     test_close([rates[0], rates[59], rates[60], rates[120], rates[199]], [0.1, 0.1, 0.02, 0.004, 0.0008])
+
+
+def test_a_cosine_with_a_warm_up():
+    recipe = Recipe(epochs=10, schedule="cosine", warmup=2, learning_rate=0.3)
+    rates = [recipe.rate(epoch) for epoch in range(10)]
+    test_close(rates[:3], [0.1, 0.2, 0.3])
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.3)
+    reference = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=8)
+    for rate in rates[2:]:
+        test_close(rate, optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        reference.step()
+    test_eq(Recipe(warmup=60).rate(60), Recipe().rate(60))  # the drops stay where they are
+    test_eq(Recipe(epochs=24, warmup=2).scaled_to(48).warmup, 4)
+    test_fail(lambda: Recipe(schedule="linear"), contains="unknown schedule 'linear'; use step or cosine")
+    test_fail(lambda: Recipe(epochs=2, warmup=2), contains="warmup is 2 epochs of 2; it must be fewer")
+
+
+def test_not_every_epoch_is_evaluated():
+    def evaluated(**options):
+        recipe = Recipe(**options)
+        return [epoch for epoch in range(recipe.epochs) if recipe.evaluates(epoch)]
+
+
+    test_eq(evaluated(epochs=3), [0, 1, 2])
+    test_eq(evaluated(epochs=7, eval_every=3), [0, 3, 6])
+    test_eq(evaluated(epochs=7, eval_every=0), [6])
+    test_eq(evaluated(epochs=2, eval_every=9), [1])
 
 
 def test_impossible_recipes_are_refused():

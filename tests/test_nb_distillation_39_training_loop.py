@@ -187,6 +187,16 @@ def test_the_loop_learns_and_reports():
     print(epoch_line(history[-1], 3), best_and_last(history), sep="\n")
 
 
+def test_only_some_epochs_are_evaluated():
+    data = shapes(train=32, test=16)
+    for fraction, last in ((0.0, "test_error"), (0.25, "val_error")):
+        recipe = Recipe(epochs=4, batch_size=16, eval_every=2, val_fraction=fraction)
+        history = fit(wrn(10, 0.5), data, cross_entropy(), recipe, quiet=True)
+        test_eq([last in row for row in history], [False, True, False, True])
+        test_eq(["test_error" in row for row in history][3], True)
+        print(best_and_last(history))
+
+
 def test_loss_terms_of_20_steps_agree_with_float64():
     found = twenty_steps("none")
     test_eq(len(found), 20 * 3)

@@ -199,7 +199,7 @@ def test_shards_and_parallel_processes_come_to_the_same(whole, tmp_path, inside)
 def test_a_teacher_from_elsewhere_and_fewer_images(whole, tmp_path, inside):
     """Students of a given checkpoint; in two processes, and again, when nothing may be left to do."""
     path = whole[0] / plan_runs("table2", "smoke")[0].name / "network.pt"
-    command = *FEW, "--teacher", path, "--images", "100", "--parallel", "2", "--out", tmp_path
+    command = *FEW, "--teacher", path, "--images_per_class", "10", "--parallel", "2", "--out", tmp_path
     status, text, err = inside(*command)
     assert (status, err) == (0, "")
     assert (
@@ -269,7 +269,10 @@ def test_parallel_processes_are_told_to_stop(tmp_path):
             "is the teacher of all students",
             ["table2", "--preset", "smoke", "--teacher", "nowhere.pt", "--own_teachers"],
         ),
-        ("--images is 55; it must be a multiple of 10", ["table2", "--preset", "smoke", "--images", "55"]),
+        (
+            "--images_per_class is 55; it must be between 1 and 51",
+            ["table2", "--preset", "smoke", "--images_per_class", "55"],
+        ),
     ],
 )
 def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys, message, arguments):

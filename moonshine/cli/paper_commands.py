@@ -26,7 +26,8 @@ class SelectionOptions:
     preset: Annotated[
         str,
         option(
-            "paper (its exact recipe), cpu (overnight on a laptop) or smoke (two minutes, drawn shapes)",
+            "paper (its exact recipe), cpu (overnight on a laptop), scarce (500 images per class) "
+            "or smoke (two minutes, drawn shapes)",
             "--preset",
         ),
     ] = "paper"
@@ -52,8 +53,13 @@ class SelectionOptions:
     teacher: Annotated[
         str | None, option("checkpoint of the teacher (default: trained first)", "--teacher")
     ] = None
-    images: Annotated[
-        int | None, option("number of training images, equally many per class (default: all)", "--images")
+    images_per_class: Annotated[
+        int | None,
+        option("training images of each class (default: from the preset, else all)", "--images_per_class"),
+    ] = None
+    eval_every: Annotated[
+        int | None,
+        option("epochs between evaluations; 0: after the last (default: from the preset)", "--eval_every"),
     ] = None
 
 # %% ../../nbs/cli/65_paper.ipynb #00000006
@@ -122,7 +128,7 @@ def check_selection(
     device = pick_device(execution.device)
     for name in ("workers", "save_every"):
         check_not_negative(name, getattr(execution, name))
-    for name, value in dict(parallel=execution.parallel, images=selection.images).items():
+    for name, value in dict(parallel=execution.parallel, images_per_class=selection.images_per_class).items():
         if value is not None and value < 1:
             raise InputError(f"--{name} is {value}; it must be 1 or more")
     parse_shard(execution.shard)
@@ -148,7 +154,8 @@ def run_table(
         own_teachers=selection.own_teachers,
         epochs=selection.epochs,
         teacher=selection.teacher,
-        images=selection.images,
+        images_per_class=selection.images_per_class,
+        eval_every=selection.eval_every,
         data_dir=execution.data_dir,
         out=execution.out,
         shard=execution.shard,

@@ -312,12 +312,14 @@ def student_loss(
     convention: str = "code",  # code, paper or standard
     aux: str = "AT",  # what β weighs: AT, SE or another registered loss
     dimensions: Dimensions | None = None,  # for a loss that must know shapes; None: the two counts above
+    aux_convention: str | None = None,  # of the auxiliary loss; None: as `convention`
 ) -> Loss:
     "The loss of a student: cross-entropy, with knowledge distillation and an auxiliary loss as asked"
     loss = distillation_loss(num_classes, temperature, alpha, convention) if alpha else cross_entropy()
     if not beta:
         return loss
-    return loss + auxiliary_loss(aux, dimensions or Dimensions(num_classes, layer_count), beta, convention)
+    dimensions = dimensions or Dimensions(num_classes, layer_count)
+    return loss + auxiliary_loss(aux, dimensions, beta, aux_convention or convention)
 
 # %% ../../nbs/distillation/28_attention.ipynb #0000002c
 @torch.no_grad()

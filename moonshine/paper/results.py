@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FORMAT', 'RESULT', 'BEGUN', 'NETWORK', 'KEYS', 'CLASSES', 'EXAMPLE', 'ERRORS', 'canonical', 'checksum',
            'write_result', 'read_result', 'upgraded', 'standing', 'retire', 'is_a', 'improper_keys', 'network_called',
-           'costs_of', 'example_result', 'put_example', 'wrong_costs', 'unknown_words', 'wrong_words',
+           'costs_of', 'example_result', 'put_example', 'wrong_costs', 'unknown_words', 'wrong_words', 'evaluated',
            'impossible_errors', 'wrong_errors', 'wrong_given', 'wrong', 'setting', 'teacher_of', 'odd_ones',
            'read_checked', 'read_results', 'unfinished']
 
@@ -259,7 +259,7 @@ def wrong_words(result: dict) -> list[str]:
         f"alpha {alpha:g} does not fit {name}": (alpha > 0) != (method.alpha > 0),
         f"beta {beta:g} does not fit {name}": (beta > 0) != (method.beta > 0),
         f"convention {result['convention']} does not fit {name}": method.alpha > 0
-        and result["convention"] != method.convention,
+        and (result["convention"], result.get("aux_convention")) != (method.convention, method.aux_convention),
         f"seed {result['seed']}, but the recipe's is {recipe.get('seed')}": recipe.get("seed")
         != result["seed"],
         f"{result['epochs']} epochs, but the recipe has {recipe.get('epochs')}": recipe.get("epochs")
@@ -271,12 +271,18 @@ def wrong_words(result: dict) -> list[str]:
 ERRORS = ("test_error", "test_top5_error")
 
 
+def evaluated(history: list) -> list:
+    "The rows of a history with test errors, or that are damaged: not every epoch is followed by an evaluation."
+    last = history[-1:]
+    return [row for row in history[:-1] if not isinstance(row, dict) or "test_error" in row] + last
+
+
 def impossible_errors(result: dict) -> list[str]:
     "Errors that are no percentages, or a history of the wrong length."
     history = result["history"]
     if len(history) != result["epochs"]:
         return [f"a history of {len(history)} epochs, not of {result['epochs']}"]
-    rows = [*history, result["last"], result["best"]]
+    rows = [*evaluated(history), result["last"], result["best"]]
     if not all(isinstance(row, dict) and all(is_a(row.get(name), float) for name in ERRORS) for row in rows):
         return ["errors that are no numbers"]
     outside = [
@@ -293,9 +299,10 @@ def wrong_errors(result: dict) -> list[str]:
     if lines := impossible_errors(result):
         return lines
     history, last, best = result["history"], result["last"], result["best"]
-    lowest = min(row["test_error"] for row in history)
-    epochs = [row.get("epoch") for row in history if row["test_error"] == lowest]
-    top5_larger = any(row["test_top5_error"] > row["test_error"] for row in (*history, last, best))
+    rows = evaluated(history)
+    lowest = min(row["test_error"] for row in rows)
+    epochs = [row.get("epoch") for row in rows if row["test_error"] == lowest]
+    top5_larger = any(row["test_top5_error"] > row["test_error"] for row in (*rows, last, best))
     at_end, at_best, ours = last["test_error"], best["test_error"], history[-1]["test_error"]
     claims = {
         f"the best epoch's error {at_best:g} is worse than the last one's {at_end:g}": at_best > at_end,

@@ -65,6 +65,7 @@ from moonshine.paper.results import (
 )
 from ..training import checkpoints, loop
 from ..training.distributed import pick_device
+from ..training.progress import lowest
 from ..training.recipe import Recipe, check_recipe
 
 # %% ../../nbs/paper/50_runner.ipynb #00000005
@@ -138,18 +139,15 @@ def read_material(
 # %% ../../nbs/paper/50_runner.ipynb #0000000a
 def fewer(
     images: Material,
-    count: int,  # number of training images to keep: the first of each class, equally many
+    each: int,  # number of training images to keep of each class: its first
 ) -> Material:
     "The same data with fewer training images; all test images are kept."
-    data, most = images.data, len(images.data.train)
+    data = images.data
     if not isinstance(data, Data):
-        raise InputError("--images is for images in memory, not for the stream of table3")
-    each, rest = divmod(count, len(data.classes))
-    if rest or not 0 < count <= most:
-        raise InputError(
-            f"--images is {count}; it must be a multiple of {len(data.classes)}, the number of classes, "
-            f"up to {most:,}"
-        )
+        raise InputError("--images_per_class is for images in memory, not for the stream of table3")
+    most = data.train.labels.bincount(minlength=len(data.classes)).min().item()
+    if not 0 < each <= most:
+        raise InputError(f"--images_per_class is {each}; it must be between 1 and {most:,}")
     members = [(data.train.labels == label).nonzero().flatten()[:each] for label in range(len(data.classes))]
     data = replace(data, train=data.train.select(torch.cat(members).sort().values))
     return described(data, images.words.split(",")[0], images.real)
@@ -167,6 +165,7 @@ def deciding(recipe: Recipe) -> dict:
         for part in fields(recipe)
         if part.name in RECIPE_FIELDS or getattr(recipe, part.name) != part.default
     }
+    decides.pop("eval_every", None)
     names = decides.pop("augmentation", None)
     decides["augment"] = names is None or bool(names)  # the key of the first version
     return decides | (dict(augmentation=names) if names else {})
@@ -316,7 +315,7 @@ def result_of(
     given: dict | None = None,  # of `given_teacher`
 ) -> dict:
     "What a finished run writes, except for its checksum."
-    best = min(history, key=lambda row: row["test_error"])
+    best = lowest(history)
     kept = {name: getattr(run, name) for name in RUN_KEYS}
     if given:
         kept |= dict(teacher=given["file"], given=given)
@@ -630,8 +629,8 @@ def images_or_reason(preset: Preset, dataset: str, data_dir, workers: int) -> tu
         return None, error
 
 
-PLANNED = "preset dataset rows methods seeds own_teachers epochs teacher compile".split()  # options of `plan`
-SHARED = [*PLANNED, *"data_dir out device amp images workers save_every".split()]  # passed on to children
+PLANNED = "preset dataset rows methods seeds own_teachers epochs teacher compile eval_every".split()  # options of `plan`
+SHARED = [*PLANNED, *"data_dir out device amp images_per_class workers save_every".split()]  # passed on to children
 
 
 def planned(table: str, options: dict, device) -> list[Run]:
@@ -658,8 +657,9 @@ def reproduce(
     device: str = "auto",  # auto, cpu, cuda or mps
     amp: str = "none",  # none, bf16 or auto
     teacher: str | None = None,  # a checkpoint that teaches every student (default: train the teacher)
-    images: int | None = None,  # number of training images (default: all)
+    images_per_class: int | None = None,  # number of training images of each class (default: the preset's)
     compile: bool = False,  # torch.compile the training step
+    eval_every: int | None = None,  # epochs between two evaluations (default: from the preset)
     workers: int = 2,  # table 3: number of processes that decode images
     save_every: int = 0,  # steps between two checkpoints; 0: about a minute
     quiet: bool = False,  # print one line per run, not one per epoch
@@ -688,8 +688,9 @@ def prepare(
     runs, data_dir = planned(table, options, device), options["data_dir"]
     preset = PRESETS[table][options["preset"]]
     material, why = images_or_reason(preset, runs[0].dataset, data_dir, options["workers"])
-    if material and options["images"] is not None:
-        material = fewer(material, options["images"])
+    each = preset.images_per_class if options["images_per_class"] is None else options["images_per_class"]
+    if material and each is not None:
+        material = fewer(material, each)
     if material and options["teacher"]:
         given_teacher(options["teacher"], out, material, device)  # refuse a wrong one before anything runs
     mine = share(runs, *settings["shard"])

@@ -195,12 +195,13 @@ def fit(
         try:
             for epoch in progress.epochs:
                 row = train_epoch(student, guide, training, loss, recipe, state, progress, after_step)
-                row |= evaluate(model, measured, recipe, lambda: after_step(state), part)
+                if recipe.evaluates(epoch):
+                    row |= evaluate(model, measured, recipe, lambda: after_step(state), part)
                 state.finish_epoch(epoch_row(row, epoch, recipe, state.seconds, len(training.train)))
-                if validation:
+                if validation and recipe.evaluates(epoch):
                     keep_best(model, state)
-                    if epoch == recipe.epochs - 1:
-                        read_test_set(model, data, recipe, state)
+                if validation and epoch == recipe.epochs - 1:
+                    read_test_set(model, data, recipe, state)
                 after_epoch(state)
                 progress.line(epoch_line(state.history[-1], recipe.epochs))
         except KeyboardInterrupt as why:

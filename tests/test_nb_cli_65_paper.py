@@ -25,7 +25,14 @@ def test_a_plan_is_printed_and_nothing_is_run():
 
 def test_wrong_options_are_not_saved():
     wrong = ("--preset cup", "--rows G(3)", "--methods kdd", "--dataset cifar", "--seeds 0", "--epochs 0")
-    wrong += ("--amp fp16", "--shard 5/4", "--parallel 0", "--device cud", "--images_per_class 0", "--save_every -1")
+    wrong += (
+        "--amp fp16",
+        "--shard 5/4",
+        "--parallel 0",
+        "--device cud",
+        "--images_per_class 0",
+        "--save_every -1",
+    )
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()) as err:
         save = ["--save_config", os.path.join(folder, "a.toml")]
         for words in wrong:

@@ -98,6 +98,17 @@ def test_the_plan_by_hand():
         )
 
 
+def test_machines_can_share_seeds():
+    shared = dict(table="table2", preset="smoke", rows="G(4)", methods="at")
+    test_eq([run.seed for run in plan_runs(**shared, seeds=2, first_seed=3)], [0, 3, 4])  # the teacher's is 0
+    own = plan_runs(**shared, seeds=2, first_seed=3, own_teachers=True)
+    test_eq(
+        [(run.role, run.seed) for run in own], [("teacher", 3), ("teacher", 4), ("student", 3), ("student", 4)]
+    )
+    test_eq([run.teacher[-5:] for run in own[2:]], ["seed3", "seed4"])
+    test_fail(lambda: plan_runs(**shared, first_seed=-1), contains="first_seed is -1")
+
+
 def test_every_run_has_a_name_of_its_own():
     names = [
         run.name

@@ -238,8 +238,10 @@ def test_a_shard_needs_its_teacher():
 
 def test_options_are_flags():
     test_eq(
-        flags_of(dict(preset="cpu", rows="G(N/8),B(2)", seeds=None, own_teachers=True, quiet=False, epochs=3)),
-        ["--preset", "cpu", "--rows", "G(N/8),B(2)", "--own_teachers", "--epochs", "3"],
+        flags_of(
+            dict(preset="cpu", rows="G(N/8),B(2)", seeds=None, own_teachers=True, quiet=False, eval_every=0)
+        ),
+        ["--preset", "cpu", "--rows", "G(N/8),B(2)", "--own_teachers", "--eval_every", "0"],
     )
 
 

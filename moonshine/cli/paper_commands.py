@@ -46,6 +46,7 @@ class SelectionOptions:
         str | None, option("cifar10 or cifar100 (default: the preset's first)", "--dataset")
     ] = None
     seeds: Annotated[int | None, option("number of seeds (default: from the preset)", "--seeds")] = None
+    first_seed: Annotated[int, option("the first of these seeds", "--first_seed")] = 0
     own_teachers: Annotated[
         bool, option("train one teacher per seed instead of one for all", "--own_teachers")
     ] = False
@@ -151,6 +152,7 @@ def run_table(
         rows=selection.rows,
         methods=selection.methods,
         seeds=selection.seeds,
+        first_seed=selection.first_seed,
         own_teachers=selection.own_teachers,
         epochs=selection.epochs,
         teacher=selection.teacher,

@@ -13,12 +13,12 @@ import re
 from dataclasses import dataclass, replace
 
 from ..blocks.families import parse_block
-from ..errors import InputError, lookup
+from ..errors import InputError, check_number, lookup
 from ..methods import METHODS
 from ..models.resnet import ARCHITECTURES, TABLE3
 from ..models.wide_resnet import wrn
 from .tables import students
-from ..training.recipe import Recipe, check_recipe
+from ..training.recipe import Recipe
 
 # %% ../../nbs/paper/47_plan.ipynb #00000005
 @dataclass(frozen=True)
@@ -229,6 +229,7 @@ def plan_runs(
     teacher: str | None = None,  # a checkpoint that teaches every student (default: train the teacher)
     compile: bool = False,  # torch.compile the training step
     eval_every: int | None = None,  # epochs between two evaluations (default: from the preset)
+    first_seed: int = 0,  # so that machines can share the seeds of a study
 ) -> list[Run]:
     "The runs of a table in their order: teachers first, then students, seed by seed."
     chosen = lookup(lookup(PRESETS, table, "table"), preset, "preset")
@@ -237,8 +238,9 @@ def plan_runs(
     )
     methods, picked = names_in(methods or chosen.methods, METHODS, "method"), pick_rows(chosen, rows)
     count = chosen.seeds if seeds is None else seeds
-    if count < 1:
-        raise InputError(f"seeds is {count}; it must be 1 or more")
+    check_number("seeds", count, 1, whole=True)
+    check_number("first_seed", first_seed, 0, whole=True)
+    counted = range(first_seed, first_seed + count)
     recipe = planned_recipe(chosen, epochs, amp, compile, eval_every)
     if teacher and (own_teachers or rows and chosen.teacher in picked):
         raise InputError(
@@ -246,26 +248,23 @@ def plan_runs(
             "so leave out --own_teachers and the row teacher"
         )
     whose = (table, preset, column)
-    teachers = teacher_runs(whose, chosen.teacher, count if own_teachers else 1, recipe)
+    teachers = teacher_runs(whose, chosen.teacher, counted if own_teachers else [0], recipe)
     learners = [row for row in picked if row != chosen.teacher]
-    pupils = student_runs(whose, learners, methods, count, recipe, teachers, teacher)
+    pupils = student_runs(whose, learners, methods, counted, recipe, teachers, teacher)
     needed = chosen.teacher in picked or any(run.teacher for run in pupils)
     return (teachers if needed and not teacher else []) + pupils
 
 # %% ../../nbs/paper/47_plan.ipynb #0000001a
-def teacher_runs(whose: tuple, row: tuple, count: int, recipe: Recipe) -> list[Run]:
+def teacher_runs(whose: tuple, row: tuple, seeds, recipe: Recipe) -> list[Run]:
     "The teacher's runs, one for each seed."
-    return [
-        Run(*whose, *row, "teacher", "scratch", seed, replace(recipe, seed=seed), None)
-        for seed in range(count)
-    ]
+    return [Run(*whose, *row, "teacher", "scratch", seed, replace(recipe, seed=seed), None) for seed in seeds]
 
 
-def student_runs(whose, rows, methods, count: int, recipe: Recipe, teachers, given) -> list[Run]:
+def student_runs(whose, rows, methods, seeds, recipe: Recipe, teachers, given) -> list[Run]:
     "The students' runs, seed by seed; each is taught by the run of its seed, or by the only one."
     runs = []
-    for seed in range(count):
-        guide = teachers[min(seed, len(teachers) - 1)].name
+    for at, seed in enumerate(seeds):
+        guide = teachers[min(at, len(teachers) - 1)].name
         for row in rows:
             for method in methods:
                 taught = (None, str(given)) if given else (guide, None)

@@ -259,7 +259,10 @@ def wrong_words(result: dict) -> list[str]:
         f"alpha {alpha:g} does not fit {name}": (alpha > 0) != (method.alpha > 0),
         f"beta {beta:g} does not fit {name}": (beta > 0) != (method.beta > 0),
         f"convention {result['convention']} does not fit {name}": method.alpha > 0
-        and (result["convention"], result.get("aux_convention")) != (method.convention, method.aux_convention),
+        and result["convention"] != method.convention,
+        f"convention {result.get('aux_convention')} of the maps does not fit {name}": (
+            result.get("aux_convention") != method.aux_convention
+        ),
         f"seed {result['seed']}, but the recipe's is {recipe.get('seed')}": recipe.get("seed")
         != result["seed"],
         f"{result['epochs']} epochs, but the recipe has {recipe.get('epochs')}": recipe.get("epochs")
@@ -272,7 +275,7 @@ ERRORS = ("test_error", "test_top5_error")
 
 
 def evaluated(history: list) -> list:
-    "The rows of a history with test errors, or that are damaged: not every epoch is followed by an evaluation."
+    "The rows of a history that have test errors, the last one, and whatever is damaged."
     last = history[-1:]
     return [row for row in history[:-1] if not isinstance(row, dict) or "test_error" in row] + last
 

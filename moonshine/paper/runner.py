@@ -423,7 +423,7 @@ def flags_of(
     flags = [
         [f"--{name}"] if value is True else [f"--{name}", str(value)]
         for name, value in options.items()
-        if value not in (None, False)
+        if value is not None and value is not False
     ]
     return [word for flag in flags for word in flag]
 
@@ -629,8 +629,11 @@ def images_or_reason(preset: Preset, dataset: str, data_dir, workers: int) -> tu
         return None, error
 
 
-PLANNED = "preset dataset rows methods seeds own_teachers epochs teacher compile eval_every".split()  # options of `plan`
-SHARED = [*PLANNED, *"data_dir out device amp images_per_class workers save_every".split()]  # passed on to children
+# The options of `plan_runs`, and those that are passed on to child processes.
+PLANNED = (
+    "preset dataset rows methods seeds first_seed own_teachers epochs teacher compile eval_every".split()
+)
+SHARED = [*PLANNED, *"data_dir out device amp images_per_class workers save_every".split()]
 
 
 def planned(table: str, options: dict, device) -> list[Run]:
@@ -660,6 +663,7 @@ def reproduce(
     images_per_class: int | None = None,  # number of training images of each class (default: the preset's)
     compile: bool = False,  # torch.compile the training step
     eval_every: int | None = None,  # epochs between two evaluations (default: from the preset)
+    first_seed: int = 0,  # so that machines can share the seeds of a study
     workers: int = 2,  # table 3: number of processes that decode images
     save_every: int = 0,  # steps between two checkpoints; 0: about a minute
     quiet: bool = False,  # print one line per run, not one per epoch

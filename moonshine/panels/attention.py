@@ -94,7 +94,7 @@ def drawn_scene(number: int) -> Scene:
 def _drawn(count):
     return test_images(count)
 
-
+# %% ../../nbs/panels/57_attention_panels.ipynb #acb1e473
 @lru_cache(1)
 def photographs() -> list[Scene]:
     "Return the test images of CIFAR-10 that come with the package."
@@ -138,7 +138,7 @@ def scene_from_file(
         return scene
     return replace(scene, title=f"{name}/{path.name}", label=classes.index(name), classes=classes)
 
-
+# %% ../../nbs/panels/57_attention_panels.ipynb #08ab0b13
 def image_files(
     folder: str | Path,
 ) -> list[Path]:
@@ -678,7 +678,7 @@ PRESETS = {  # button label -> controls
     "AT is wrong": HOME | dict(number=73),
 }
 
-
+# %% ../../nbs/panels/57_attention_panels.ipynb #1e3046b8
 def opening_state(
     data: str,  # shapes or cifar10
     folder,  # of images, or None

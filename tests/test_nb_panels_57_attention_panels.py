@@ -19,10 +19,22 @@ from moonshine.pretrained import (
     TRAINED,
     network_input,
     test_images,
+    trained_classes,
     trained_facts,
     trained_history,
+    trained_names,
     trained_network,
 )
+
+wide = Image.new("RGB", (90, 30), "red")
+
+
+def content_of(image):
+    "The bytes of an image as a PNG file"
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
 
 os.environ["MOONSHINE_RAISE"] = "1"  # a callback that fails fails the test
 
@@ -41,8 +53,18 @@ def test_scenes_of_all_sizes():
         wide.save(Path(folder) / "wide.png")
         (file,) = image_files(folder)
         green = scene_from_file(file).at(16)
+        inside = Path(folder, "ship", "1.png")
+        inside.parent.mkdir()
+        stripes = torch.tensor([0, 255], dtype=torch.uint8).repeat(64).expand(3, 128, 128)
+        Image.fromarray(stripes.permute(1, 2, 0).numpy()).save(inside)
+        ship = scene_from_file(inside, ("bird", "ship"))
     test_eq(green.shape, (1, 3, 16, 16))
     assert green[0, 1, :, 1:-1].min() > 250 and green[0, 0, :, 1:-1].max() < 5  # all but the very edge
+    test_eq((ship.title, ship.label, ship.classes), ("ship/1.png", 1, ("bird", "ship")))
+    middle = ship.at(32)[..., 1:-1].float()  # stripes one pixel wide become gray: antialiasing
+    assert (middle - 127.5).abs().max() < 1
+    test_eq([scene.classes[scene.label] for scene in photographs()], ["airplane", "cat", "frog", "truck"])
+    assert torch.equal(photographs()[2].at(32), test_images(data="cifar10").images[2:3])  # unchanged
     test_fail(
         lambda: scene_from_bytes(b"a letter", "letter.doc"), contains="letter.doc can't be read as an image"
     )
@@ -113,6 +135,37 @@ def test_attention_panel_makes_its_point():
     panel.choose(network="at")
     assert "WRONG" in panel.text
     test_eq([panel.controls[name].continuous_update for name in ("number", "opacity")], [False, True])
+
+
+def test_photographs_from_the_package_a_folder_and_an_upload():
+    panel = attention_panel(data="cifar10")
+    test_eq([row["name"] for row in panel.data["rows"]], list(trained_names("cifar10")))
+    few, seen = test_images(data="cifar10"), panel.data["rows"]
+    with torch.no_grad():
+        logits = trained_network("kd+at", "cifar10")(network_input(few.images[1:2], "cifar10"))
+    test_eq(seen[-1]["predicted"], trained_classes("cifar10")[logits.argmax()])
+    test_eq([row["right"] for row in seen], [row["predicted"] == "cat" for row in seen])
+    test_eq((seen[0]["inside"], len(panel.controls["number"].options)), (None, 4))
+    panel.press("shuffle the channels")
+    assert "CIFAR-10 test image 1, class cat" in panel.text and "leaves its map and its AT loss" in panel.text
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("frog", "holiday"):
+            Path(folder, name).mkdir()
+            for number in range(3):
+                wide.save(Path(folder, name, f"{number}.png"))
+        panel = attention_panel(data="cifar10", folder=folder, number=0, count=2)
+        assert "frog/0.png" in panel.text and {row["right"] for row in panel.data["rows"]} <= {True, False}
+        assert "Cropped to a square and resized to 32×32 with antialiasing" in panel.text
+        panel.controls["number"].value = 1  # the fourth of six files: a folder is sampled evenly
+        assert "0.png" in panel.text and "frog" not in panel.text.splitlines()[0]
+        test_eq([row["right"] for row in panel.data["rows"]], [None] * 5)
+    panel.controls["upload"].value = (
+        dict(
+            name="beach.png", type="", size=1, content=memoryview(content_of(wide)), last_modified=datetime.now()
+        ),
+    )
+    assert "beach.png" in panel.text and "teacher: peak" in panel.text and "; predicts " in panel.text
+    test_fail(lambda: attention_panel(data="cifar"), contains="did you mean cifar10")
 
 
 def test_your_own_networks_and_images():
@@ -211,3 +264,34 @@ def test_where_panel_makes_its_point():
     panel.choose(network="teacher", group=1)
     test_eq((panel.renders, panel.data["map"].shape), (n + 2, (32, 32)))
     test_fail(lambda: where(network="techer"), contains="did you mean teacher")
+
+
+def test_energy_in_a_box_by_hand():
+    subjects, scene = trained_subjects("cifar10"), photographs()[3]
+    data = where_in_box(scene, subjects, 2, columns=(4, 11), rows=(16, 31))
+    A = look_at(subjects["at"], scene)[1][1][0].double().pow(2).sum(0)  # (16, 16): two pixels a cell
+    row = next(row for row in data["rows"] if row["name"] == "at")
+    test_close(row["inside"], (A[8:, 2:6].sum() / A.sum()).item(), 1e-5)
+    test_eq((data["chance"], row["chance"]), (8 * 16 / 32**2, 8 * 16 / 32**2))
+    everything = where_in_box(scene, subjects, columns=(0, 31), rows=(0, 31))
+    test_close([row["inside"] for row in everything["rows"]], [1] * 5, 1e-6)
+    assert all(row["peak"]["hit"] for row in everything["rows"])
+
+
+def test_box_panel_follows_the_box_and_the_image():
+    panel = where_panel(data="cifar10")
+    assert "chance 25%" in panel.text and "class cat" in panel.text and "There is no mask." in panel.text
+    first, before = panel.png, panel.data["rows"][0]["inside"]
+    panel.press("left half")
+    assert "columns 0 to 15, rows 0 to 31; chance 50%" in panel.text and panel.png != first
+    assert panel.data["rows"][0]["inside"] != before
+    panel.controls["source"].value = "upload"
+    test_eq(panel.text, "nothing is uploaded yet; press Upload and choose an image file")
+    panel.controls["upload"].value = (
+        dict(
+            name="beach.png", type="", size=1, content=memoryview(content_of(wide)), last_modified=datetime.now()
+        ),
+    )
+    assert "beach.png" in panel.text and "resized to 32×32 with antialiasing" in panel.text
+    test_eq(len(where_panel(data="cifar10", number=3).data["rows"]), 5)
+    test_fail(lambda: where_panel(data="cifar"), contains="did you mean cifar10")

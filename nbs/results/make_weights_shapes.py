@@ -3,7 +3,7 @@
     python nbs/results/make_weights_shapes.py [--seeds 3] [--shard 1/2] [--threads 1] [--out FILE]
 
 Appends one JSON line per finished run to `weights_shapes.jsonl` beside this file, seed by seed, the runs that
-tell most first. Runs that are in the file already are not run again, so the command can be stopped and repeated,
+tell most first. Runs that are in the file are not run again, so the command can be stopped and repeated,
 and `--shard 1/2` and `--shard 2/2` share the work between two processes that write the same file.
 """
 

@@ -271,7 +271,10 @@ def test_two_sources_are_pooled():
 
 def test_pairs_and_a_nested_bootstrap_by_hand():
     test_eq(differences(compared_rows, "at", "kd"), {"S": [-3.0], "G(4)": [-1.0]})
-    test_fail(lambda: differences(compared_rows + compared_rows[:1], "at", "kd"), contains="two runs of gpu / S / 0 / at")
+    test_fail(
+        lambda: differences(compared_rows + compared_rows[:1], "at", "kd"),
+        contains="two runs of gpu / S / 0 / at",
+    )
     test_eq(nested_bootstrap({"S": [-3.0], "G(4)": [-1.0]}), (-3.0, -1.0))
     test_eq(nested_bootstrap({"S": [-3.0, -1.0]}), None)
     test_close(interval([-3.0, -1.0])[1], -2 + 12.7062, eps=1e-3)

@@ -1,4 +1,4 @@
-"""The list of runs of nbs/results/make_weights_shapes.py, and how it resumes; nothing is trained to the end."""
+"""The runs that nbs/results/make_weights_shapes.py lists, and how it resumes; nothing is trained."""
 
 import json
 import sys

@@ -2,14 +2,36 @@
 from moonshine.paper.statistics import *
 
 
+import json
 import math
 import random
+import tempfile
 from itertools import permutations, product
+from pathlib import Path
 
-from fastcore.test import test_close, test_eq
+import numpy as np
+from fastcore.test import test_close, test_eq, test_fail
 
-from moonshine.paper.results import example_result
+from moonshine.paper.results import example_result, put_example
 from moonshine.paper.tables import beats, students
+
+
+run = dict(study="scarce", block="G(N/8)", depth=16, width=2, seed=1, test_error=31.5)
+weights = dict(alpha=0.9, temperature=4.0, beta=1000.0)
+result = example_result("G(N/8)", "kd-paper+at", 1, 31.5, preset="scarce")
+
+
+def a_row(machine, student, method, seed, error):
+    return dict(machine=machine, student=student, method=method, seed=seed, test_error=error)
+
+
+compared_rows = [
+    a_row("gpu", "S", "at", 0, 30.0),
+    a_row("gpu", "S", "kd", 0, 33.0),
+    a_row("cpu", "G(4)", "at", 0, 31.0),
+    a_row("cpu", "G(4)", "kd", 0, 32.0),
+    a_row("cpu", "S", "at", 0, 10.0),  # no partner on this machine
+]
 
 
 def test_an_interval_by_hand():
@@ -224,3 +246,58 @@ def test_rank_agreement_by_hand():
     found = rank_agreement(table_rows(runs), "WRN-16-2")
     test_eq([(row["method"], row["blocks"]) for row in found], [("at", 4)])
     test_close(found[0]["rho"], 0.8, eps=1e-12)
+
+
+def test_a_row_of_either_source():
+    row = row_of_run(run | weights | dict(kd="paper"), "a GPU")
+    same = dict(student="WRN-16-2 G(N/8)", method="kd-paper+at", seed=1, test_error=31.5, regime="scarce")
+    test_eq(row, same | weights | dict(machine="a GPU"))
+    test_eq(row_of_run(run | dict(alpha=0.0, temperature=4.0, beta=0.0, kd=""), "")["method"], "scratch")
+    test_eq(row_of_run(run | weights | dict(kd="", alpha=0.0), "")["method"], "at")
+    test_eq(row_of_result(result), row | dict(machine="a processor"))
+
+
+def test_two_sources_are_pooled():
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "about.json").write_text('{"device": "a GPU"}')
+        lines = [run | weights | dict(kd="paper", beta=beta) for beta in (1000.0, 300.0)]
+        Path(folder, "runs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        put_example(Path(folder, "cpu"), result, "a")
+        rows, refused = pooled(folder, Path(folder, "cpu"))
+        test_eq(([row["machine"] for row in rows], refused), (["a GPU", "a GPU", "a processor"], []))
+        test_eq([row["beta"] for row in as_written(rows)], [1000.0, 1000.0])
+        test_eq(pooled(folder, Path(folder, "none"))[0], rows[:2])
+
+
+def test_pairs_and_a_nested_bootstrap_by_hand():
+    test_eq(differences(compared_rows, "at", "kd"), {"S": [-3.0], "G(4)": [-1.0]})
+    test_fail(
+        lambda: differences(compared_rows + compared_rows[:1], "at", "kd"),
+        contains="two runs of gpu / S / 0 / at",
+    )
+    test_eq(nested_bootstrap({"S": [-3.0], "G(4)": [-1.0]}), (-3.0, -1.0))
+    test_eq(nested_bootstrap({"S": [-3.0, -1.0]}), None)
+    test_close(interval([-3.0, -1.0])[1], -2 + 12.7062, eps=1e-3)
+    wide = nested_bootstrap({"a": [0.0, 4.0], "b": [1.0, 3.0]})  # equal means: the seeds alone
+    assert wide[0] < 1.1 and wide[1] > 2.9
+
+
+def test_few_students_make_a_bootstrap_too_narrow():
+    dice, covered, count = np.random.default_rng(0), dict(t=0, bootstrap=0), 400
+    for trial in range(count):
+        students_of = dice.normal(-2, 1.5, 5)  # the true difference is −2 points
+        groups = {at: list(dice.normal(center, 1, 2)) for at, center in enumerate(students_of)}
+        t = interval([np.mean(group) for group in groups.values()])
+        covered["t"] += within(-2.0, t)
+        covered["bootstrap"] += within(-2.0, nested_bootstrap(groups, draws=400, seed=trial))
+    share_of = {name: n / count for name, n in covered.items()}
+    print("five students, two seeds:", {name: f"{100 * share:.0f}%" for name, share in share_of.items()})
+    assert 0.92 < share_of["t"] < 0.98 and share_of["bootstrap"] < 0.93
+
+
+def test_a_comparison_by_hand():
+    found = compared(compared_rows, "at", "kd")
+    test_eq([found[key] for key in ("students", "pairs", "wins", "losses", "p")], [2, 2, 2, 0, 0.5])
+    test_eq((found["difference"], compared(compared_rows, "at", "scratch")), (-2.0, None))
+    one = compared([row for row in compared_rows if row["student"] == "S"], "at", "kd")
+    test_eq((one["students"], one["interval"], one["bootstrap"]), (1, None, None))

@@ -29,7 +29,9 @@ def test_mean_squares_and_their_gradients():
 def test_attention_map_by_hand():
     activation = torch.tensor([[[[3.0, 1.0]], [[1.0, 1.0]]]])  # (1, 2, 1, 2)
     test_close(attention_map(activation), torch.tensor([[5, 1]]) / math.sqrt(26))
-    test_eq(attention_map(activation.to("meta")).shape, (1, 2))  # shapes without values, on a device without autocast
+    test_eq(
+        attention_map(activation.to("meta")).shape, (1, 2)
+    )  # shapes without values, on a device without autocast
 
 
 def test_only_the_place_matters():

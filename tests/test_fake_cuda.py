@@ -248,18 +248,18 @@ def test_the_gpu_tests_are_collected_without_what_the_course_needs():
 
 @pytest.mark.cuda
 @pytest.mark.parametrize("method", METHODS)
-def test_the_gpu_takes_the_steps_of_the_cpu(method):
+def test_the_gpu_takes_the_steps_of_the_cpu(method, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     found = []
-    with patch("torch.backends.cudnn.allow_tf32", False):
-        for device in ("cpu", "cuda"):
-            torch.manual_seed(0)
-            loss, student = METHODS[method].loss(10, 3), wrn(10, 1, "G(4)").to(device)
-            networks = taps_for(loss, student, wrn(10, 1).to(device).eval())
-            x, y = torch.randn(16, 3, 32, 32).to(device), torch.arange(16, device=device) % 10
-            optimizer = optimizer_for(student, Recipe(learning_rate=0.01), loss)
-            steps = [train_step(*networks, x, y, loss, optimizer) for _ in range(3)]
-            values = [value for step in steps for name, value in step.items() if "error" not in name]
-            found.append(torch.stack([value.double().cpu() for value in values]))
+    for device in ("cpu", "cuda"):
+        torch.manual_seed(0)
+        loss, student = METHODS[method].loss(10, 3), wrn(10, 1, "G(4)").to(device)
+        networks = taps_for(loss, student, wrn(10, 1).to(device).eval())
+        x, y = torch.randn(16, 3, 32, 32).to(device), torch.arange(16, device=device) % 10
+        optimizer = optimizer_for(student, Recipe(learning_rate=0.01), loss)
+        steps = [train_step(*networks, x, y, loss, optimizer) for _ in range(3)]
+        values = [value for step in steps for name, value in step.items() if "error" not in name]
+        found.append(torch.stack([value.double().cpu() for value in values]))
     torch.testing.assert_close(*found, rtol=1e-3, atol=1e-3)
 
 

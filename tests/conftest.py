@@ -2,6 +2,8 @@
 
 import inspect
 import os
+import re
+from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tests run side by side
@@ -11,6 +13,9 @@ import pytest
 # The checkout: tools/test.py runs these tests from a copy elsewhere, against the built wheel.
 ROOT = Path(os.environ.get("MOONSHINE_CHECKOUT") or Path(__file__).resolve().parent.parent)
 FLAGS = {"slow": "takes long", "cuda": "needs a GPU"}  # a marked test runs only under the option of that name
+
+COURSE = ("ipywidgets", "IPython", "nbformat")  # what only the course needs, and a rented GPU may lack
+LEFT_OUT = []  # names of the test files that need it, where it is missing
 
 
 def pytest_addoption(parser):
@@ -33,6 +38,25 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if item.get_closest_marker(flag):
                 item.add_marker(pytest.mark.skip(reason=f"{reason}: runs under --{flag}"))
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leave out the tests of the course where what it needs is not installed."""
+    if collection_path.suffix != ".py" or not (missing := [name for name in COURSE if not find_spec(name)]):
+        return None
+    roots = "|".join([*missing, r"moonshine\.panels"])
+    text = collection_path.read_text(encoding="utf-8")
+    if not re.search(rf"^(from|import) ({roots})\b", text, re.MULTILINE):
+        return None
+    LEFT_OUT.append(collection_path.name)
+    return True
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say which tests were left out."""
+    if LEFT_OUT:
+        missing = ", ".join(name for name in COURSE if not find_spec(name))
+        terminalreporter.write_line(f"left out, because {missing} is missing: {', '.join(LEFT_OUT)}")
 
 
 def pytest_pycollect_makeitem(collector, name, obj):

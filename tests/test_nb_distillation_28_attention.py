@@ -29,6 +29,8 @@ def test_mean_squares_and_their_gradients():
 def test_attention_map_by_hand():
     activation = torch.tensor([[[[3.0, 1.0]], [[1.0, 1.0]]]])  # (1, 2, 1, 2)
     test_close(attention_map(activation), torch.tensor([[5, 1]]) / math.sqrt(26))
+    # On "meta" tensors have shapes without values, and there is no autocast to switch off.
+    test_eq(attention_map(activation.to("meta")).shape, (1, 2))
 
 
 def test_only_the_place_matters():

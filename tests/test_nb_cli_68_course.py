@@ -96,7 +96,7 @@ def test_demo_repeats_itself_over_seeds():
     ):
         status, out, err = run("demo", "--out", name, "--seeds", "2", "--seed", "3", "--processes", "1")
         test_eq((status, err), (0, ""))
-        assert "KD + AT, seed 4: epoch 1 of 1" in out and "of 2 seeds it holds" in out
+        assert "KD + AT, seed 4: epoch 1 of 1" in out and "of 2 seeds." in out
         Path(name, "file").touch()
         for arguments, message in (
             (("--out", str(Path(name, "file"))), "is a file; name a folder"),

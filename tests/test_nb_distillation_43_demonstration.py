@@ -94,13 +94,13 @@ def test_the_message_says_what_the_results_are():
     good, bad, mixed = invented(20, 12, 9, 7), invented(7, 8, 9, 6.9), invented(20, 20.5, 25, 12)
     for rows in (good, bad, mixed):
         print(*message(rows), claim_sentence(rows), sep="\n", end="\n\n")
-    assert "7.0 % (KD + AT): 35% of the errors" in message(good)[1]
-    assert "AT lowers them to 12.0 %, and KD lowers them to 9.0 %" in message(good)[2]
+    assert "7.0 % (KD + AT): 35 % of the errors" in message(good)[1]
+    assert "AT lowers the error to 12.0 %, and KD lowers the error to 9.0 %" in message(good)[2]
     assert "No kind of distillation clearly helps" in message(bad)[1]
-    assert "AT makes no clear difference: 20.5 %, and KD raises them to 25.0 %" in message(mixed)[2]
+    assert "AT makes no clear difference (20.5 %), and KD raises the error to 25.0 %" in message(mixed)[2]
     test_eq([holds(rows) for rows in (good, bad, mixed)], [True, False, False])
     test_eq(held(good + invented(20, 21, 9, 7, seed=4)), {0: True, 4: False})
-    assert claim_sentence(good + invented(20, 21, 9, 7, seed=4)).startswith("For 1 of 2 seeds")
+    assert claim_sentence(good + invented(20, 21, 9, 7, seed=4)).endswith("holds for 1 of 2 seeds.")
     test_eq((plus_minus([1, 3]), plus_minus([1.25], 2)), ("2.0 ± 1.4", "1.25"))
 
 
@@ -138,7 +138,7 @@ def test_a_tiny_demo_writes_its_files():
         test_eq((written["rows"], written["seeds"]), (rows, [5, 6]))
         test_eq([row["network"] for row in rows], ["teacher", *SHOWN.values(), *SHOWN.values()])
         test_eq((rows[0]["map_distance"], written["methods"]["AT"]["beta"]), (0, BETA))
-        assert "of 2 seeds it holds" in "\n".join(said) and "demo.png" in said[-1]
+        assert "of 2 seeds." in "\n".join(said) and "demo.png" in said[-1]
 
 
 def test_a_demo_says_what_is_wrong_first():

@@ -1,16 +1,16 @@
-"""When does attention transfer help? The demonstration's student with more and fewer images and other weights.
+"""When does attention transfer help? The demonstration's student with other numbers of images and weights.
 
     python nbs/results/make_demo_regimes.py [--images 500 1000] [--betas 0 300] [--seeds 3] [--threads 1]
                                             [--processes 1] [--earlier | --grid]
 
-For each number of labeled images and each weight β, with and without knowledge distillation (β = 0 without it
-is training from scratch), trains the student of `moonshine.demonstration` with its teacher and its recipe. Also
-repeats the earlier setting of the demonstration: a teacher no larger than the student, trained on the same
-2,000 images. --earlier makes only that, --grid only the rest.
+For each number of labeled images and each weight β, with and without knowledge distillation (β = 0 without
+it is training from scratch), trains the student of `moonshine.demonstration` with its teacher and recipe.
+Also repeats the earlier setting of the demonstration: a teacher no larger than the student, trained on the
+same 2,000 images. --earlier makes only that, --grid only the rest.
 
-Adds a line to `demo_regimes.jsonl`, beside this file, for each student; those that are there already, with the
-same settings, are not trained again. The time grows with the number of images, since every setting has the same
-number of epochs: the small numbers come first.
+Adds a line to `demo_regimes.jsonl`, beside this file, for each student; those that are there already, with
+the same settings, are not trained again. Every setting has the same number of epochs, so the time grows with
+the number of images; the small numbers come first.
 """
 
 import argparse
@@ -95,7 +95,7 @@ def train_earlier(name, seed, data, teacher, threads) -> tuple:
 
 
 def earlier(path, seeds, threads):
-    """Train and record the earlier setting; the teacher of a seed is trained again if a student is missing."""
+    """Train and record the earlier setting; a missing student needs its teacher again."""
     data = shapes(EARLIER["train"], EARLIER["test"])
     for seed in range(seeds):
         done = [line.get("setting") for line in read_lines(path)]

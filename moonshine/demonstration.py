@@ -183,6 +183,8 @@ def work(
     try:
         model, row = train_student(job, pipe.send)
         pipe.send((row, {name: value.numpy() for name, value in model.state_dict().items()}))
+    except BrokenPipeError:  # the parent is gone
+        return
     except Exception as error:
         pipe.send(error)
 

@@ -13,6 +13,18 @@ from unittest.mock import patch
 from fastcore.test import test_eq, test_fail
 
 
+import moonshine
+from moonshine.cli.program import main
+
+
+def run(*arguments):
+    "Exit status, standard output and standard error of a command line."
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = main(list(arguments))
+    return status, out.getvalue(), err.getvalue()
+
+
 def test_a_checkout_comes_before_the_installed_course():
     with tempfile.TemporaryDirectory() as name:
         package, checkout = Path(name, "moonshine"), Path(name, "nbs", "course")
@@ -43,18 +55,6 @@ def test_a_copied_course_overwrites_nothing():
 
 
 def test_lab_opens_a_copy_of_the_course():
-    import moonshine
-    from moonshine.cli.program import main
-
-
-    def run(*arguments):
-        "Exit status, standard output and standard error of a command line."
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            status = main(list(arguments))
-        return status, out.getvalue(), err.getvalue()
-
-
     opened = []
     recorder = patch.dict(sys.modules, {"jupyterlab.labapp": SimpleNamespace(main=opened.append)})
     with tempfile.TemporaryDirectory() as name, recorder:
@@ -81,3 +81,29 @@ def test_lab_opens_a_copy_of_the_course():
         status, out, err = run("lab")
         test_eq((status, out, err.count("\n")), (2, "", 1))
         assert "pip install jupyterlab" in err
+
+
+def test_demo_repeats_itself_over_seeds():
+    from dataclasses import replace
+
+    from moonshine import demonstration
+
+    whole = demonstration.demo
+    tiny = dict(train=32, test=16, recipe=replace(demonstration.RECIPE, epochs=1, warmup=0))
+    with (
+        tempfile.TemporaryDirectory() as name,
+        patch.object(demonstration, "demo", lambda *given: whole(*given, **tiny)),
+    ):
+        status, out, err = run("demo", "--out", name, "--seeds", "2", "--seed", "3", "--processes", "1")
+        test_eq((status, err), (0, ""))
+        assert "KD + AT, seed 4: epoch 1 of 1" in out and "of 2 seeds." in out
+        Path(name, "file").touch()
+        for arguments, message in (
+            (("--out", str(Path(name, "file"))), "is a file; name a folder"),
+            (("--out", name, "--seeds", "0"), "seeds is 0; it must be"),
+            (("--out", name, "--seed", "-1"), "seed is -1; it must be"),
+            (("--out", name, "--processes", "0"), "processes is 0; it must be"),
+        ):
+            status, out, err = run("demo", *arguments)
+            test_eq((status, out, err.count("\n")), (2, "", 1))
+            assert message in err, err

@@ -3,7 +3,7 @@
     python nbs/results/make_precision.py [IMAGES]
 
 Five seeds on drawn shapes; then, if IMAGES is a folder with train/CLASS/ and test/CLASS/, three seeds on
-the first images of each of its classes. Networks are those of `moonshine demo`, trained for 7 epochs; a
+the first images of each of its classes. Networks are two small wide ResNets, trained for 7 epochs; a
 student learns from the teacher of its own seed and precision. Writes `precision.json` beside this file
 after every run; runs that are in it already are not made again, so it can be stopped and started. It
 doesn't mix in another machine or setting: move the old file first.
@@ -20,8 +20,8 @@ import torch
 from moonshine.data.drawing import shapes
 from moonshine.data.folders import folder
 from moonshine.data.images import Data, ImageSet, color_statistics
-from moonshine.demonstration import STUDENT, TEACHER, network
 from moonshine.losses.attention import student_loss
+from moonshine.models.wide_resnet import wrn
 from moonshine.training.checkpoints import write_whole
 from moonshine.training.loop import evaluate, fit
 from moonshine.training.precision import precision_words
@@ -29,6 +29,8 @@ from moonshine.training.provenance import machine
 from moonshine.training.recipe import Recipe
 
 OUT = Path(__file__).with_name("precision.json")
+TEACHER = dict(depth=10, width=1, block="S")  # arguments of `wrn`
+STUDENT = dict(depth=10, width=1, block="G(N)")
 TRAIN, TEST = dict(shapes=2000, folder=1500), 1000  # images, as many of each class
 RECIPE = Recipe(epochs=7, batch_size=20, learning_rate=0.1, epoch_step=(3, 5, 6), augmentation=())
 STUDENT_LOSS = dict(beta=1000.0)
@@ -73,6 +75,12 @@ def read() -> dict:
     if odd := [name for name, value in now.items() if before.get(name) != value]:
         sys.exit(f"{OUT.name} was made with another {', '.join(odd)}; move it away to begin anew")
     return before
+
+
+def network(spec, seed):
+    """A new network with its weights drawn from the seed."""
+    torch.manual_seed(seed)
+    return wrn(**spec)
 
 
 def train_one(spec, data, seed, recipe, loss, teacher=None) -> tuple:

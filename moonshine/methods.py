@@ -97,8 +97,8 @@ def method_called(
 
 # %% ../nbs/distillation/40_methods.ipynb #59a12249
 RECOMMENDED = "kd-standard+at"  # the default of `distill`
-# Why it is the default, in one sentence for --help. What was measured belongs here.
-MEASURED = "It learns from both the class probabilities and the attention maps of the teacher."
+# Why it is the default, in one sentence for --help; what was measured belongs here.
+MEASURED = "The default learns from both the class probabilities and the attention maps of the teacher."
 
 
 def method_with(

@@ -5,7 +5,7 @@
     data = load_data("shapes")                  # or cifar10, cifar100, a folder of your own images
     teacher = wrn(40, 2)                        # then train it with `fit`, or `load` a checkpoint
     student = cheapen(teacher, "G(N/8)")        # the same network with cheap convolutions, untrained
-    student = distill(teacher, data, "G(N/8)")  # the same, trained to look where the teacher looks
+    student = distill(teacher, data, "G(N/8)")  # the same, trained with the help of the teacher
 
 The names below are all there is to learn. They come in groups:
 

@@ -380,7 +380,14 @@ def test_lists_in_a_config():
         ("unknown loss convention 'cdoe'; use code", ["--loss_convention", "cdoe"]),
         ("device 'cuda:7' isn't there", ["--GPU", "7"]),
         ("device 'toaster' isn't there", ["--device", "toaster"]),
-        ("unknown --aux_loss 'SEE'; use AT or SE", ["--aux_loss", "SEE"]),
+        ("unknown --aux_loss 'see'; did you mean se?", ["--aux_loss", "SEE"]),
+        ("unknown schedule 'linear'; use step or cosine", ["--schedule", "linear"]),
+        (
+            "--epoch_step has no effect with --schedule cosine; leave it out",
+            ["--schedule", "cosine", "--epoch_step", "[60]"],
+        ),
+        ("warmup is 200 epochs of 200; it must be fewer", ["--warmup", "200"]),
+        ("eval_every is -1; it must be 0 or more", ["--eval_every", "-1"]),
         ("unknown network 'resnet43'; did you mean resnet34", ["--network", "resnet43"]),
         ("--AT_split cuts the groups of a WRN", ["--network", "resnet18", "--AT_split", "2"]),
         ("no file mine.py", ["--module", "mine.py"]),
@@ -852,3 +859,64 @@ def test_augmentation_is_an_ordered_choice(text, names):
 
 def test_a_missing_option_is_named(refused):
     refused("Missing option '--data_dir'", "distill", "resnet18", "--dry_run")
+
+
+# a schedule, and epochs that are not evaluated
+
+
+def test_epochs_without_evaluation_everywhere(capsys, monkeypatch):
+    """--eval_every 2: trained, stopped after an epoch without test error, resumed, logged and drawn."""
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from moonshine.plots.figures import curves
+    from moonshine.training import loop
+
+    run = ["train", "shapes", "teacher", *SMALL[:4], "--batch_size", "32", "--epochs", "4"]
+    run += ["--schedule", "cosine", "--warmup", "1", "--eval_every", "2"]
+    assert main([*run, "-t", "whole"]) == 0
+    last_lines = capsys.readouterr().out.splitlines()[-2]
+    assert last_lines.startswith("test error: last epoch "), last_lines
+
+    def stop_after_three(row, epochs, line=loop.epoch_line):
+        if row["epoch"] == 3:
+            raise KeyboardInterrupt
+        return line(row, epochs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "epoch_line", stop_after_three)
+        assert main([*run, "-t", "parts"]) == 130
+    out = capsys.readouterr().out
+    assert "test error: not measured after epoch 3; " in out and "% after epoch 2\n" in out
+    assert main([*run, "-t", "parts", "--resume"]) == 0
+    assert capsys.readouterr().out.splitlines()[-2] == last_lines
+
+    whole, parts = (load(f"checkpoints/{name}.pt")[0].state_dict() for name in ("whole", "parts"))
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    history = [json.loads(line) for line in open("checkpoints/parts.jsonl")]
+    assert [row["epoch"] for row in history if "test_error" in row] == [2, 4]
+    assert [row["epoch"] for row in history if "train_error" in row] == [1, 2, 3, 4]
+    scalars = EventAccumulator("checkpoints/tensorboard/parts").Reload().Scalars
+    assert [event.step for event in scalars("test_top1")] == [2, 4]
+    assert [event.step for event in scalars("train_top1")] == [1, 2, 3, 4]
+    lines = {line.get_label(): line for line in curves(dict(teacher=history)).axes[0].lines}
+    assert list(lines["0 test_error"].get_xdata()) == [2, 4]
+    assert len(lines["0 train_error"].get_xdata()) == 4
+    curves(dict(teacher=history[:1])).savefig("no_test_error.png")  # a run that was stopped before any
+
+
+def test_a_method_with_a_weight_of_its_own(capsys, refused):
+    """distill --method: announced, kept in the checkpoint; its weights can be changed."""
+    write_images()
+    save("checkpoints/resnet18.pt", network_from_torchvision("resnet18", 2))
+    assert main(["distill", "resnet18", "--method", "kd+at", "--alpha", "0", *TINY]) == 0
+    out = capsys.readouterr().out
+    assert "method: KD with AT with another alpha, α 0, β 83.3333, convention code" in out
+    assert "\nschedule: 1 epoch, learning rate 0.1, then along a cosine to 0" in out
+    info = load("checkpoints/resnet18.student.pt")[1]
+    assert info["method"]["alpha"] == 0 and "kd" not in info["history"][0] and "at" in info["history"][0]
+    refused(
+        "unknown method 'kd-papr'; did you mean kd-paper", "distill", "resnet18", "--method", "kd-papr", *TINY
+    )
+    steps = ["--epoch_step", "[1]"]
+    refused("--epoch_step has no effect with --schedule cosine", "distill", "resnet18", *steps, *TINY)

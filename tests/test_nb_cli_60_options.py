@@ -30,10 +30,19 @@ def test_a_group_becomes_options():
 def test_optimizer_options_become_fields():
     values = fields_of_recipe(OptimizerOptions(lr=0.2, augmentation="flip, cutout"))
     test_eq((values["learning_rate"], values["augmentation"]), (0.2, ("flip", "cutout")))
-    test_eq(fields_of_recipe(OptimizerOptions())["augmentation"], None)
+    assert "augmentation" not in fields_of_recipe(OptimizerOptions())
+    values = fields_of_recipe(OptimizerOptions(schedule="cosine", warmup=2, eval_every=5))
+    test_eq([values[name] for name in ("schedule", "warmup", "eval_every")], ["cosine", 2, 5])
     test_fail(
         lambda: fields_of_recipe(OptimizerOptions(augmentation="flop")), contains="unknown augmentation 'flop'"
     )
+
+
+def test_options_start_from_a_recipe():
+    from moonshine.training.recipe import Recipe
+
+    recipe = Recipe(batch_size=7, learning_rate=0.3, schedule="cosine")
+    test_eq(Recipe(**fields_of_recipe(defaults_from(recipe)())), recipe)
 
 
 def test_impossible_weights_are_refused():

@@ -11,6 +11,8 @@ from unittest.mock import patch
 import typer
 from fastcore.test import test_eq, test_fail
 
+from moonshine.cli.options import grouped, option
+
 
 def test_toml_and_yaml_say_the_same():
     with tempfile.TemporaryDirectory() as folder:
@@ -38,8 +40,6 @@ def test_lists_are_typed_as_the_flags_take_them():
 
 
 def test_a_flag_wins_over_the_file():
-    from moonshine.cli.options import grouped, option
-
     app, seen = typer.Typer(add_completion=False), []
 
 
@@ -70,9 +70,43 @@ def test_a_flag_wins_over_the_file():
     print(seen[-1][2])
 
 
-def test_other_names_and_empty_lists():
-    from moonshine.cli.options import grouped, option
+def test_steps_and_cosine_exclude_each_other():
+    app, seen = typer.Typer(add_completion=False), []
 
+
+    @app.command()
+    @grouped
+    def rise(
+        context: typer.Context,
+        config: ConfigOptions,
+        schedule: Annotated[str, option("the schedule", "--schedule")] = "step",
+        epoch_step: Annotated[str, option("the drops", "--epoch_step")] = "[60]",
+    ):
+        "Rise."
+        check_schedule(context, schedule)
+        seen.append(settings_text(context))
+
+
+    def rise_with(text, *words):
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "run.toml").write_text(text)
+            app(["--config", str(Path(folder, "run.toml")), *words], standalone_mode=False)
+        return seen[-1]
+
+
+    assert 'epoch_step = "[60]"' in rise_with("")
+    assert "epoch_step" not in rise_with("", "--schedule", "cosine")
+    saved = rise_with("epoch_step = [5]", "--schedule", "cosine")  # the flag wins over the file
+    test_eq(rise_with(saved), saved)
+    for text, words in (
+        ("", ("--schedule", "cosine", "--epoch_step", "[60]")),
+        ('schedule = "cosine"', ("--epoch_step", "[5]")),
+        ('schedule = "cosine"\nepoch_step = [5]', ()),
+    ):
+        test_fail(lambda: rise_with(text, *words), contains="--epoch_step has no effect with --schedule cosine")
+
+
+def test_other_names_and_empty_lists():
     app, seen = typer.Typer(add_completion=False), []
 
 

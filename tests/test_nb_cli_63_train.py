@@ -35,7 +35,7 @@ def test_options_become_a_recipe():
     test_eq((recipe.learning_rate, recipe.epochs, recipe.epoch_step, recipe.momentum), (0.2, 3, (1, 2), 0.9))
     teacher_needed = [MethodOptions(beta=beta).method().needs_teacher for beta in (1000, 0)]
     test_eq(teacher_needed, [True, False])
-    test_fail(lambda: MethodOptions(aux_loss="SEE").check(), contains="use AT or SE")
+    test_fail(lambda: MethodOptions(aux_loss="SEE").check(), contains="did you mean se?")
 
 
 def test_a_wrong_block_is_refused_without_torch():
@@ -82,6 +82,12 @@ def test_wrong_options_are_not_saved():
         "--device cud",
         "-s a/b",
         "--val_fraction 1",
+        "--schedule linear",
+        "--schedule cosine --epoch_step [1]",
+        "--schedule cosine --lr_decay_ratio 0.1",
+        "--warmup 200",
+        "--warmup -1",
+        "--eval_every -1",
     )
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()) as err:
         save = ["--save_config", os.path.join(folder, "a.toml")]
@@ -90,3 +96,26 @@ def test_wrong_options_are_not_saved():
         test_eq(main(["train", "shape", "student", *save]), 2)
         test_eq(os.listdir(folder), [])
     test_eq(err.getvalue().count("\n"), len(wrong) + 1)
+
+
+def test_a_file_carries_the_schedule():
+    from moonshine.cli.program import main
+
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        one, two = (os.path.join(folder, name) for name in ("one.toml", "two.toml"))
+        words = "--schedule cosine --warmup 3 --eval_every 5 --aux_loss KD".split()
+        test_eq(main(["train", "shapes", "student", *words, "--save_config", one]), 0)
+        test_eq(main(["train", "--config", one, "--save_config", two]), 0)
+        text = open(one).read()
+        test_eq(open(two).read(), text)
+    for line in ('schedule = "cosine" ', "warmup = 3 ", "eval_every = 5 ", 'aux_loss = "KD" '):
+        assert f"\n{line}" in text, line
+    assert "epoch_step" not in text
+
+
+def test_a_registered_loss_in_place_of_attention():
+    from moonshine.data.drawing import shapes
+    from moonshine.models.wide_resnet import wrn
+
+    loss = make_loss(MethodOptions(aux_loss="KD").method(), wrn(10, 0.5), wrn(10, 1), shapes(16, 8))
+    test_eq([term.name for term in loss.terms], ["ce", "kd"])

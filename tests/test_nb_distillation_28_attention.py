@@ -227,6 +227,14 @@ def test_four_ways_to_train():
     print(student_loss(10, 3, 0.9, 1000).describe())
 
 
+def test_impossible_weights_are_refused():
+    test_fail(lambda: student_loss(10, 3, beta=-1), contains="beta is -1; it must be 0 or more")
+    test_fail(lambda: student_loss(10, 3, alpha=2), contains="alpha is 2; it must be between 0 and 1")
+    test_fail(lambda: student_loss(10, 3, temperature=0), contains="temperature is 0; it must be more than 0")
+    test_fail(lambda: student_loss(10, 3, convention="cdoe"), contains="unknown loss convention 'cdoe'")
+    test_fail(lambda: student_loss(10, 3, aux_convention="cdoe"), contains="unknown loss convention 'cdoe'")
+
+
 def test_bfloat16_activations_are_squared_in_float32():
     torch.manual_seed(0)
     s, t = torch.randn(4, 32, 8, 8), torch.randn(4, 32, 8, 8)

@@ -28,9 +28,19 @@ def test_a_cosine_with_a_warm_up():
         optimizer.step()
         reference.step()
     test_eq(Recipe(warmup=60).rate(60), Recipe().rate(60))  # the drops stay where they are
-    test_eq(Recipe(epochs=24, warmup=2).scaled_to(48).warmup, 4)
+    test_eq([Recipe(epochs=24, warmup=2).scaled_to(epochs).warmup for epochs in (1, 2, 12, 48)], [0, 0, 1, 4])
+    test_eq(Recipe(epochs=3, warmup=2).scaled_to(1).warmup, 0)  # one epoch is left to train at the full rate
     test_fail(lambda: Recipe(schedule="linear"), contains="unknown schedule 'linear'; use step or cosine")
     test_fail(lambda: Recipe(epochs=2, warmup=2), contains="warmup is 2 epochs of 2; it must be fewer")
+
+
+def test_schedules_in_words():
+    test_eq(schedule_line(Recipe()), "200 epochs, learning rate 0.1, times 0.2 at epochs 60, 120, 160")
+    test_eq(
+        schedule_line(Recipe(epochs=10, schedule="cosine", warmup=2)),
+        "10 epochs, learning rate 0.1 after a warm-up of 2, then along a cosine to 0",
+    )
+    test_eq(schedule_line(Recipe(epochs=10)), "10 epochs, learning rate 0.1, constant")
 
 
 def test_not_every_epoch_is_evaluated():
@@ -92,3 +102,13 @@ def test_a_shorter_run_keeps_the_fractions():
     test_eq(Recipe().scaled_to(8).epoch_step, (2, 5, 6))  # 2.4, 4.8 and 6.4
     test_eq(Recipe().scaled_to(1).epoch_step, (1, 1, 1))
     test_fail(lambda: Recipe().scaled_to(0), contains="epochs is 0; it must be 1 or more")
+
+
+def test_short_recipes_scale_too():
+    for epochs in (1, 2, SHORT.epochs, 4 * SHORT.epochs):
+        recipe = SHORT.scaled_to(epochs)
+        test_eq(recipe.epochs, epochs)
+        assert recipe.warmup < epochs and recipe.rate(recipe.warmup) == recipe.learning_rate
+    test_eq(SHORT.scaled_to(SHORT.epochs), SHORT)
+    stepwise = replace(SHORT, schedule="step")  # its drops are the paper's, in proportion
+    test_eq(stepwise.epoch_step, Recipe().scaled_to(SHORT.epochs).epoch_step)

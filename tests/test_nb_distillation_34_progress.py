@@ -35,7 +35,9 @@ def test_what_was_chosen_on_what():
     chosen = "test error: last epoch 12.00 %, best 10.00 % (epoch 1, chosen on the test set)"
     test_eq(best_and_last(history), chosen)
     test_eq(best_and_last([dict(epoch=0), *history]), chosen)  # not every epoch is evaluated
-    test_eq(best_and_last([*history, dict(epoch=3)]), "test error: not measured after epoch 3")
+    stopped = best_and_last([*history, dict(epoch=3)])
+    test_eq(stopped, "test error: not measured after epoch 3; 12.00 % after epoch 2")
+    test_eq(best_and_last([dict(epoch=1)]), "test error: not measured after epoch 1")
     history = [dict(epoch=1, val_error=10.0), dict(epoch=2, val_error=12.0)]
     test_eq(
         best_and_last(history),

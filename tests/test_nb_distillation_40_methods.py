@@ -20,6 +20,18 @@ def test_methods_can_be_told_apart():
     test_fail(lambda: method_called("kd-papr"), contains="did you mean kd-paper?")
 
 
+def test_parts_of_a_method_are_changed():
+    test_eq(method_with(RECOMMENDED), METHODS[RECOMMENDED])
+    test_eq(method_with(RECOMMENDED, alpha=0).label, "standard KD with AT with another alpha")
+    test_eq([term.name for term in method_with("kd+at", alpha=0).loss(10, 3).terms], ["ce", "at"])
+    test_eq([term.name for term in method_with("kd+at", beta=0).loss(10, 3).terms], ["ce", "kd"])
+    plain = method_with("kd-standard+at", convention="paper")
+    test_eq((plain.convention, plain.aux_convention), ("paper", None))
+    test_eq(method_with("kd-standard+at", temperature=2).aux_convention, "code")
+    test_fail(lambda: method_with("kd-papr"), contains="did you mean kd-paper?")
+    test_fail(lambda: method_with("kd", alpha=2), contains="alpha is 2; it must be between 0 and 1")
+
+
 def test_every_method_makes_its_loss():
     torch.manual_seed(0)
     s, t = (Output(torch.randn(4, 10), [torch.randn(4, 8, 4, 4)] * 3) for _ in range(2))

@@ -34,6 +34,7 @@ def test_beta_is_the_papers_on_the_papers_maps():
     test_eq(fitting_beta([(56, 56), (28, 28), (14, 14), (7, 7)]), 1000)  # ImageNet
     test_close(fitting_beta([(16, 16), (8, 8), (4, 4), (2, 2)]), 15.625 * 4 * 4 / 3)
     test_eq(fitting_beta([(2, 2)], "paper"), 1000)
+    test_eq([fitting_beta([(8, 8)] * 3, most=most) for most in (10.0, 5000.0)], [10, 1000])
 
 
 def test_a_student_in_one_call():
@@ -50,6 +51,31 @@ def test_a_student_in_one_call():
     test_close(again(x).detach(), student(x).detach(), eps=1e-5)
 
 
+def test_the_method_is_chosen_by_name():
+    import contextlib
+    import io
+
+
+    def terms(**options):
+        text = io.StringIO()
+        with contextlib.redirect_stdout(text):
+            student = distill(Own(), shapes(train=16, test=8), "G(4)", Recipe(epochs=1, batch_size=8), **options)
+        names = [name for name in ("ce", "kd", "at") if name in student.history[0]]
+        return names, text.getvalue()
+
+
+    names, text = terms(method="kd-standard+at", temperature=2)
+    print(text)
+    test_eq(names, ["ce", "kd", "at"])
+    assert "method: standard KD with AT with another temperature, α 0.9, β 666.667, T 2" in text
+    assert "convention standard (code for at)\nschedule: 1 epoch, learning rate 0.1, constant" in text
+    test_eq(terms(method="at", quiet=True)[0], ["ce", "at"])
+    test_eq(terms(method="kd+at", alpha=0, quiet=True)[0], ["ce", "at"])
+    test_eq(terms(method="kd+at", beta=0, quiet=True)[0], ["ce", "kd"])
+    test_eq(terms(method="scratch", quiet=True)[0], ["ce"])
+    test_fail(lambda: distill(Own(), None, method="kd-papr"), contains="did you mean kd-paper?")
+
+
 def test_layers_are_chosen_or_named():
     teacher, data, recipe = Own(), shapes(train=32, test=16), Recipe(epochs=1, batch_size=32)
     student = distill(teacher, data, "G(4)", recipe, quiet=True)
@@ -59,7 +85,8 @@ def test_layers_are_chosen_or_named():
         lambda: distill(teacher, data, "G(4)", recipe, layers=["tow"], quiet=True), contains="no layer 'tow'"
     )
     test_fail(lambda: distill(Own(5), data, quiet=True), contains="the teacher has 5 classes and shapes has 10")
-    test_eq(list(distill(teacher, data, "G(4)", recipe, beta=0, quiet=True).history[0])[3], "ce")
+    student = distill(teacher, data, "G(4)", recipe, beta=0, quiet=True)
+    test_eq((student.attention_layers, "at" in student.history[0]), ([], False))
 
 
 def test_the_teacher_is_left_alone():
@@ -73,7 +100,7 @@ def test_the_teacher_is_left_alone():
 
 def test_registered_losses_are_added_by_name():
     teacher, data, recipe = Own(), shapes(train=32, test=16), Recipe(epochs=1, batch_size=32)
-    student = distill(teacher, data, "G(4)", recipe, beta=0, losses=("kd", "se"), quiet=True)
+    student = distill(teacher, data, "G(4)", recipe, method="scratch", losses=("kd", "se"), quiet=True)
     assert {"ce", "kd", "se"} <= set(student.history[0])
     test_fail(lambda: distill(teacher, data, recipe=recipe, losses="kd", quiet=True), contains="write ('kd',)")
     test_fail(lambda: distill(teacher, data, recipe=recipe, losses=("kdd",), quiet=True), contains="mean kd?")

@@ -195,7 +195,7 @@ def test_distill_with_both():
         shapes(train=64, test=32),
         Recipe(epochs=1, batch_size=32, learning_rate=0.01),
     )
-    student = distill(teacher, data, "G(4)", recipe, beta=0, losses=("rkd", "fitnets"))
+    student = distill(teacher, data, "G(4)", recipe, method="scratch", losses=("rkd", "fitnets"))
     assert {"ce", "rkd_distance", "rkd_angle", "hint"} <= set(student.history[0])
 
 

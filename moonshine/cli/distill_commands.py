@@ -14,20 +14,23 @@ from typing import Annotated
 
 import typer
 
-from .config import ConfigOptions, save_settings
+from .config import ConfigOptions, check_schedule, save_settings
 from moonshine.cli.options import (
     DistillationOptions,
-    OptimizerOptions,
     RunOptions,
     add_command,
     check_image_size,
     check_not_negative,
+    defaults_from,
     fields_of_recipe,
     name_list,
+    number_list,
     option,
 )
 from .running import leave, network_line, run_settings, run_training
 from ..errors import InputError
+from ..methods import MEASURED, METHODS, RECOMMENDED, Method, method_with
+from ..training.recipe import SHORT
 
 # %% ../../nbs/cli/64_distill.ipynb #00000005
 @dataclass(frozen=True)
@@ -96,39 +99,76 @@ class ImageOptions:
 
 # %% ../../nbs/cli/64_distill.ipynb #00000007
 @dataclass(frozen=True)
-class ScheduleOptions(OptimizerOptions):
-    "How to train teacher and student: the paper's schedule, scaled to fewer epochs."
+class ScheduleOptions(defaults_from(SHORT)):
+    "How to train teacher and student: the recipe `SHORT`, scaled to the number of epochs."
 
+    warmup: Annotated[
+        int | None,
+        option(
+            f"first epochs, in which the learning rate rises (default: {SHORT.warmup} of {SHORT.epochs})",
+            "--warmup",
+        ),
+    ] = None
+    epoch_step: Annotated[
+        str | None,
+        option(
+            "epochs at which the learning rate drops with --schedule step, a JSON list (default: "
+            "after 30, 60 and 80 % of the epochs)",
+            "--epoch_step",
+        ),
+    ] = None
     teacher_epochs: Annotated[
         int | None, option("number of the teacher's epochs (default: --epochs)", "--teacher_epochs")
     ] = None
-    epochs: Annotated[
-        int, option("number of epochs; the learning rate drops after 30, 60 and 80 % of them", "--epochs")
-    ] = 30
-
-    def recipe(
-        self,
-        epochs: int,  # how long to train
-    ):
-        "The paper's recipe over a number of epochs."
-        from moonshine.training.recipe import Recipe
-
-        return Recipe(**fields_of_recipe(self)).scaled_to(epochs)
+    epochs: Annotated[int, option("number of epochs", "--epochs")] = SHORT.epochs
 
     def recipes(self) -> tuple:  # of (teacher, student)
         "The recipes of teacher and student."
-        teacher_epochs = self.epochs if self.teacher_epochs is None else self.teacher_epochs
-        return self.recipe(teacher_epochs), self.recipe(self.epochs)
+        values = fields_of_recipe(self)
+        if self.epoch_step is not None:
+            values["epoch_step"] = number_list(self.epoch_step)
+        student = replace(SHORT.scaled_to(self.epochs), **values)
+        return student.scaled_to(self.epochs if self.teacher_epochs is None else self.teacher_epochs), student
 
 # %% ../../nbs/cli/64_distill.ipynb #00000008
 @dataclass(frozen=True)
 class TransferOptions(DistillationOptions):
-    "What the student learns from its teacher."
+    "What the student learns from its teacher: a method, in which single weights may be changed."
 
+    method: Annotated[
+        str,
+        option(f"how to learn from the teacher: {', '.join(METHODS)}. {MEASURED}", "--method"),
+    ] = RECOMMENDED
+    alpha: Annotated[
+        float | None,
+        option("weight of knowledge distillation, 0 (none) to 1 (default: the method's)", "--alpha"),
+    ] = None
     beta: Annotated[
         float | None,
-        option("weight of attention transfer (0: none; default: 1000, less for small maps)", "--beta"),
+        option(
+            "weight of attention transfer, 0: none (default: the method's, less for small maps)", "--beta"
+        ),
     ] = None
+    temperature: Annotated[
+        float | None,
+        option("temperature of knowledge distillation (default: the method's)", "--temperature"),
+    ] = None
+    convention: Annotated[
+        str | None,
+        option(
+            "convention of all losses: code, paper or standard (default: the method's)", "--loss_convention"
+        ),
+    ] = None
+
+    def chosen(self) -> Method:
+        "The method with the weights that were given."
+        return method_with(self.method, **self.changes())
+
+    def changes(self) -> dict:
+        "The weights that were given; None: the method's."
+        return dict(
+            alpha=self.alpha, beta=self.beta, temperature=self.temperature, convention=self.convention
+        )
 
 # %% ../../nbs/cli/64_distill.ipynb #0000000b
 @dataclass(frozen=True)
@@ -185,13 +225,14 @@ def check_job(
     from moonshine.losses.attention import check_fit
 
     check_gain(job, network)
-    attention = job.transfer.beta != 0
+    method = job.transfer.chosen()
+    attention = method.beta != 0
     layers = job.student.layer_names if attention else []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         student = make_student(network, job.student.block, x, layers, **job.student.replacement())
     if attention:
-        check_fit(student, network, x)
+        check_fit(student, network, x, method.aux.upper())
 
 # %% ../../nbs/cli/64_distill.ipynb #13c80255
 def check_gain(
@@ -234,7 +275,7 @@ def check_names(job: DistillJob):
 
     network = job.new_network(2)
     check_gain(job, network)
-    if job.transfer.beta != 0:
+    if job.transfer.chosen().beta:
         layers_to_compare(network, job.student.layer_names or [])
 
 # %% ../../nbs/cli/64_distill.ipynb #00000010
@@ -326,10 +367,8 @@ def train_student(
             job.student.block,
             job.student_recipe,
             layers=job.student.layer_names,
-            alpha=transfer.alpha,
-            beta=transfer.beta,
-            temperature=transfer.temperature,
-            convention=transfer.convention,
+            method=transfer.method,
+            **transfer.changes(),
             name=run.name,
             directory=run.directory,
             resume=run.resume,
@@ -350,6 +389,7 @@ def train_student(
     "distill",
     "moonshine distill resnet18 --data_dir images --dry_run",
     "moonshine distill resnet18 --data_dir images --block 'G(4)' --pretrained",
+    "moonshine distill resnet18 --data_dir images --method scratch -s resnet18.scratch",
     "moonshine distill mobilenet_v3_large --data_dir images --block 'G(N)' --round_groups",
     "moonshine distill resnet50 --data_dir big_images --stream --image_size 224 --workers 8",
 )
@@ -370,7 +410,9 @@ def moonshine_distill(
 
     parse_block(student.block)
     images.check()
+    check_schedule(context, schedule.schedule)
     transfer.check(transfer.beta)
+    transfer.chosen()
     run.check()
     job = make_job(architecture, student, transfer, schedule, run)
     if config.save_config:

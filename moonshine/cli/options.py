@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['app', 'print_version', 'moonshine_options', 'option', 'grouped', 'option_parameters', 'add_command',
-           'OptimizerOptions', 'fields_of_recipe', 'DistillationOptions', 'RunOptions', 'check_not_negative',
-           'check_image_size', 'number_list', 'name_list']
+           'OptimizerOptions', 'fields_of_recipe', 'defaults_from', 'DistillationOptions', 'RunOptions',
+           'check_not_negative', 'check_image_size', 'number_list', 'name_list']
 
 # %% ../../nbs/cli/60_options.ipynb #00000002
 import functools
 import inspect
 import json
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass, make_dataclass
 from typing import Annotated
 
 import typer
@@ -112,6 +112,15 @@ def add_command(
 class OptimizerOptions:
     "The part of a recipe that `train` and `distill` share."
 
+    schedule: Annotated[
+        str, option("learning-rate schedule: step (drops) or cosine (smooth, to 0)", "--schedule")
+    ] = "step"
+    warmup: Annotated[
+        int | None, option("first epochs, in which the learning rate rises linearly", "--warmup")
+    ] = 0
+    eval_every: Annotated[
+        int, option("epochs between two evaluations on the test images; 0: after the last", "--eval_every")
+    ] = 1
     batch_size: Annotated[int, option("images per batch", "--batch_size")] = 128
     lr: Annotated[float, option("initial learning rate", "--lr")] = 0.1
     weight_decay: Annotated[float, option("weight decay of all parameters", "--weightDecay")] = 5e-4
@@ -139,10 +148,13 @@ class OptimizerOptions:
 def fields_of_recipe(
     options: OptimizerOptions,
 ) -> dict:  # keyword arguments of `Recipe`
-    "The options as fields of a `Recipe`."
+    "The options that have a value, as fields of a `Recipe`."
     from moonshine.data.augmentation import parse_augmentation
 
-    return dict(
+    values = dict(
+        schedule=options.schedule,
+        warmup=options.warmup,
+        eval_every=options.eval_every,
         batch_size=options.batch_size,
         learning_rate=options.lr,
         weight_decay=options.weight_decay,
@@ -152,16 +164,32 @@ def fields_of_recipe(
         val_fraction=options.val_fraction,
         compile=options.compile,
     )
+    return {name: value for name, value in values.items() if value is not None}
+
+# %% ../../nbs/cli/60_options.ipynb #f33c4660
+def defaults_from(
+    recipe,  # a `Recipe`
+) -> type:  # a dataclass of options, derived from `OptimizerOptions`
+    "The optimizer's options with the values of a recipe as defaults; the dataset chooses the augmentation."
+    own = {"lr": "learning_rate"}
+    columns = [
+        (field.name, field.type, getattr(recipe, own.get(field.name, field.name)))
+        for field in fields(OptimizerOptions)
+        if field.name != "augmentation"
+    ]
+    return make_dataclass("OptimizerOptions", columns, bases=(OptimizerOptions,), frozen=True)
 
 # %% ../../nbs/cli/60_options.ipynb #00000010
 @dataclass(frozen=True)
 class DistillationOptions:
     "The weight of knowledge distillation, and the convention of the losses."
 
-    alpha: Annotated[float, option("weight of knowledge distillation, from 0 (none) to 1", "--alpha")] = 0
-    temperature: Annotated[float, option("temperature of knowledge distillation", "--temperature")] = 4
+    alpha: Annotated[
+        float | None, option("weight of knowledge distillation, from 0 (none) to 1", "--alpha")
+    ] = 0
+    temperature: Annotated[float | None, option("temperature of knowledge distillation", "--temperature")] = 4
     convention: Annotated[
-        str,
+        str | None,
         option(
             "code (the released program), paper (its equations) or standard (KD as in most libraries)",
             "--loss_convention",
@@ -172,16 +200,17 @@ class DistillationOptions:
         self,
         beta: float | None,  # weight of attention transfer; None: chosen later
     ):
-        "Refuse weights that no loss can have."
-        if not 0 <= self.alpha <= 1:
+        "Refuse weights that no loss can have; None is chosen later."
+        if self.alpha is not None and not 0 <= self.alpha <= 1:
             raise InputError(f"--alpha is {self.alpha:g}; it must be between 0 and 1")
         if beta is not None and not 0 <= beta < float("inf"):
             raise InputError(f"--beta is {beta:g}; it must be 0 or more")
-        if not 0 < self.temperature < float("inf"):
+        if self.temperature is not None and not 0 < self.temperature < float("inf"):
             raise InputError(f"--temperature is {self.temperature:g}; it must be more than 0")
-        from moonshine.losses.kd import check_convention
+        if self.convention is not None:
+            from moonshine.losses.kd import check_convention
 
-        check_convention(self.convention)
+            check_convention(self.convention)
 
 # %% ../../nbs/cli/60_options.ipynb #00000012
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from .config import ConfigOptions, save_settings
+from .config import ConfigOptions, check_schedule, save_settings
 from moonshine.cli.options import (
     DistillationOptions,
     OptimizerOptions,
@@ -191,7 +191,7 @@ class NameOptions:
 # %% ../../nbs/cli/63_train.ipynb #0000000f
 @dataclass(frozen=True)
 class RecipeOptions(OptimizerOptions):
-    "How to train: the numbers of a `Recipe`."
+    "How to train: the numbers of a `Recipe`, whose defaults are the paper's."
 
     lr_decay_ratio: Annotated[
         float, option("factor applied to the learning rate at each epoch in --epoch_step", "--lr_decay_ratio")
@@ -220,14 +220,18 @@ class MethodOptions(DistillationOptions):
     "What a student learns from its teacher."
 
     aux_loss: Annotated[
-        str, option("loss that --beta weights: AT (attention maps) or SE (squared error)", "--aux_loss")
+        str,
+        option(
+            "loss that --beta weights: AT (attention), SE (squared error) or a registered one", "--aux_loss"
+        ),
     ] = "AT"
     beta: Annotated[float, option("weight of attention transfer (0: none)", "--beta")] = 1e3
 
     def check(self):
         "Refuse weights and words that no loss can have."
-        if self.aux_loss not in ("AT", "SE"):
-            raise InputError(f"unknown --aux_loss {self.aux_loss!r}; use AT or SE")
+        from moonshine.losses.attention import LOSSES
+
+        lookup(LOSSES, self.aux_loss.lower(), "--aux_loss")
         super().check(self.beta)
 
     def method(self) -> Method:
@@ -253,14 +257,16 @@ def make_loss(
     data,  # `Data` or `Stream`
 ):
     "The loss of a student, for the sizes of its attention maps."
-    from moonshine.losses.attention import attention_weights, check_fit
+    from moonshine.losses.attention import attention_weights, check_fit, dimensions_of
 
-    sizes = []
+    sizes, x, classes = [], next(iter(data.test_batches(2)))[0], len(data.classes)
+    if method.beta and method.aux not in ("at", "se"):
+        return method.loss(classes, dimensions=dimensions_of(student, teacher, x, classes))
     if method.beta:
-        sizes = check_fit(student, teacher, next(iter(data.test_batches(2)))[0], method.aux.upper())
+        sizes = check_fit(student, teacher, x, method.aux.upper())
     if sizes and method.aux == "at":
         print(attention_weights(sizes, method.beta, method.convention))
-    return method.loss(len(data.classes), len(sizes))
+    return method.loss(classes, len(sizes))
 
 # %% ../../nbs/cli/63_train.ipynb #00000015
 @add_command(
@@ -291,6 +297,7 @@ def moonshine_train(
     "Train a teacher or a student."
     if mode not in ("teacher", "student"):
         raise InputError(f"unknown mode {mode!r}; use teacher or student")
+    check_schedule(context, recipe.schedule)
     block = find_block(network)
     for options in (network, method, data, run):
         options.check()

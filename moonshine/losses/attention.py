@@ -29,7 +29,7 @@ from moonshine.losses.base import (
     cross_entropy,
     register_loss,
 )
-from .kd import check_convention, distillation_loss
+from .kd import check_convention, check_weights, distillation_loss
 
 # %% ../../nbs/distillation/28_attention.ipynb #00000005
 def without_autocast(device: str):
@@ -321,6 +321,9 @@ def student_loss(
     aux_convention: str | None = None,  # of the auxiliary loss; None: as `convention`
 ) -> Loss:
     "The loss of a student: cross-entropy, with knowledge distillation and an auxiliary loss as asked"
+    check_weights(alpha, beta, temperature)
+    for each in (convention, aux_convention or convention):
+        check_convention(each)
     loss = distillation_loss(num_classes, temperature, alpha, convention) if alpha else cross_entropy()
     if not beta:
         return loss

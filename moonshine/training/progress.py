@@ -80,10 +80,12 @@ def lowest(
 
 def best_and_last(history: list[dict]) -> str:
     "Return the test errors of a run in a line that says what was chosen on which images."
-    if "val_error" in history[-1]:
+    if any("val_error" in row for row in history):
         return _chosen_on_validation(history)
-    if "test_error" not in history[-1]:
-        return f"test error: not measured after epoch {history[-1]['epoch']}"
+    measured = [row for row in history if "test_error" in row]
+    if measured[-1:] != history[-1:]:  # stopped after an epoch that was not evaluated
+        found = [f"{row['test_error']:.2f} % after epoch {row['epoch']}" for row in measured[-1:]]
+        return "; ".join([f"test error: not measured after epoch {history[-1]['epoch']}", *found])
     best = lowest(history)
     return (
         f"test error: last epoch {history[-1]['test_error']:.2f} %, best {best['test_error']:.2f} % "

@@ -25,9 +25,9 @@ def invented(scratch, at, kd, both, seed=0):
 
 
 def test_attention_transfer_has_the_weight_of_the_demonstration():
-    test_eq([shown_method(name).beta for name in SHOWN], [0, BETA, 0, BETA])
-    test_eq(shown_method("at", beta=7).beta, 7)
-    assert not shown_method("scratch").needs_teacher
+    test_eq([demo_method(name).beta for name in SHOWN], [0, BETAS["at"], 0, BETAS["kd-standard+at"]])
+    test_eq([demo_method(name, beta=7).beta for name in SHOWN], [0, 7, 0, 7])
+    assert not demo_method("scratch").needs_teacher
 
 
 def test_the_few_images_are_normalized_as_the_teachers():
@@ -137,7 +137,7 @@ def test_a_tiny_demo_writes_its_files():
         written = json.loads(Path(folder, "results.json").read_text())
         test_eq((written["rows"], written["seeds"]), (rows, [5, 6]))
         test_eq([row["network"] for row in rows], ["teacher", *SHOWN.values(), *SHOWN.values()])
-        test_eq((rows[0]["map_distance"], written["methods"]["AT"]["beta"]), (0, BETA))
+        test_eq((rows[0]["map_distance"], written["methods"]["AT"]["beta"]), (0, BETAS["at"]))
         assert "of 2 seeds." in "\n".join(said) and "demo.png" in said[-1]
 
 
@@ -171,3 +171,9 @@ def test_recorded_students_are_not_trained_again():
             [line for line in said if "students" in line],
             ["1 students, 0 of them recorded", "2 students, 1 of them recorded"],
         )
+
+
+def test_students_with_other_settings_are_left_out():
+    one, other = demo_jobs([3], threads=2)[0], demo_jobs([3], train=32)[0]
+    recorded = [dict(seed=3, job=job.facts()) for job in (one, other)]
+    test_eq(by_condition(recorded), {(2, "none"): recorded[:1]})

@@ -69,13 +69,13 @@ def joined(outputs: list[dict]) -> list[dict]:
 
 
 def render_output(output: dict, where: str) -> str:
-    """Write one stored output: printed text, a value or markdown. A image has to be a committed file."""
+    """Write one stored output: printed text, a value or markdown. An image has to be a committed file."""
     if output["output_type"] == "stream":
         return fenced(text_of(output["text"]))
     data = output.get("data", {})
     if any(kind.startswith("image/") for kind in data):
         raise NotebookError(
-            f"{where}: the README can't hold a image from an output: "
+            f"{where}: the README can't hold an image from an output: "
             "save it as a file and show it from a markdown cell"
         )
     if "text/markdown" in data:

@@ -23,7 +23,7 @@ from moonshine.demonstration import add_line, read_lines
 from moonshine.distillation import distill
 from moonshine.losses.attention import student_loss
 from moonshine.surgery.student import cheapen
-from moonshine.training.checkpoints import load_weights
+from moonshine.training.checkpoints import foreign_spec, load_weights
 from moonshine.training.loop import evaluate, train
 from moonshine.training.provenance import processor
 from moonshine.training.recipe import SHORT, Recipe
@@ -77,6 +77,7 @@ def trained_teacher(data, keep: Path):
     teacher, file = Plain(), keep / "plain.pt"
     if file.exists():
         return load_weights(file, teacher).eval()
+    teacher.spec = foreign_spec(teacher)
     train(teacher, data, student_loss(10, 0, 0, 0), TEACHER_RECIPE, "plain", str(keep))
     return teacher.eval()
 

@@ -26,9 +26,9 @@ from moonshine.demonstration import (
     RECIPE,
     Job,
     add_line,
+    demo_method,
     measure_maps,
     read_lines,
-    shown_method,
     train_recorded,
     using_threads,
 )
@@ -64,7 +64,7 @@ def grid(images, betas, seeds, threads) -> list[Job]:
             recipe = replace(RECIPE, seed=seed)
             for beta in betas:
                 for kd in (False, True):
-                    method = shown_method(NAMES[kd, beta > 0], float(beta))
+                    method = demo_method(NAMES[kd, beta > 0], float(beta))
                     jobs.append(Job(method, recipe, train, threads=threads))
     return jobs
 

@@ -25,7 +25,8 @@ def invented(scratch, at, kd, both, seed=0):
 
 
 def test_attention_transfer_has_the_weight_of_the_demonstration():
-    test_eq([demo_method(name).beta for name in SHOWN], [0, BETAS["at"], 0, BETAS["kd-standard+at"]])
+    test_eq([demo_method(name).beta for name in SHOWN], [0, 100, 0, 100])
+    test_eq([demo_method(name).alpha for name in SHOWN], [0, 0, 0.5, 0.5])
     test_eq([demo_method(name, beta=7).beta for name in SHOWN], [0, 7, 0, 7])
     assert not demo_method("scratch").needs_teacher
 
@@ -122,7 +123,7 @@ def test_the_picture_shows_errors_costs_and_maps():
     test_eq(len(maps), 4 * 7)
     labels = [label.get_text() for label in bars.get_yticklabels()]
     test_eq(len(labels), 5)
-    assert labels[4].startswith("KD + AT\n14.2 k parameters"), labels[4]
+    assert labels[4].startswith("KD + AT\n25.3 k parameters"), labels[4]
     test_eq([in_short(number) for number in (999, 14250, 175000, 2476672)], ["999", "14.2 k", "175 k", "2.5 M"])
     test_eq(table([teacher, *rows])[1]["test_error"], "21.0 ± 1.4 %")
 
@@ -137,7 +138,7 @@ def test_a_tiny_demo_writes_its_files():
         written = json.loads(Path(folder, "results.json").read_text())
         test_eq((written["rows"], written["seeds"]), (rows, [5, 6]))
         test_eq([row["network"] for row in rows], ["teacher", *SHOWN.values(), *SHOWN.values()])
-        test_eq((rows[0]["map_distance"], written["methods"]["AT"]["beta"]), (0, BETAS["at"]))
+        test_eq((rows[0]["map_distance"], written["methods"]["AT"]["beta"]), (0, 100))
         assert "of 2 seeds." in "\n".join(said) and "demo.png" in said[-1]
 
 

@@ -1,4 +1,4 @@
-"""Measure how a student on drawn shapes depends on the weights of its losses: β of AT, α and T of KD.
+"""Measure how the demonstration's student depends on the weights of its losses: β of AT, α and T of KD.
 
     python nbs/results/make_weights_shapes.py [--seeds 3] [--shard 1/2] [--threads 1] [--out FILE]
 
@@ -12,25 +12,19 @@ import json
 import time
 from dataclasses import replace
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 import torch
 
-from moonshine.data.drawing import shapes
+from moonshine.demonstration import RECIPE, STUDENT, TEST, TRAIN, demo_data, new_student
 from moonshine.losses.attention import student_loss
-from moonshine.models.wide_resnet import wrn
 from moonshine.paper.planning import parse_shard
 from moonshine.pretrained import trained_network
-from moonshine.training import checkpoints
 from moonshine.training.loop import fit
 from moonshine.training.provenance import processor
 from moonshine.training.recipe import Recipe
 
 OUT = Path(__file__).with_name("weights_shapes.jsonl")
-RECIPE = Recipe(epochs=48, batch_size=32, learning_rate=0.1, schedule="cosine", warmup=2, eval_every=0)
-STUDENT = dict(depth=10, width=1, block="G(N)")
-TRAIN, TEST = 500, 2000  # images; the teacher was trained on 4,000, these 500 among them
 NOTHING = dict(alpha=0.0, temperature=4.0, kd="", beta=0.0)
 CONVENTIONS = ("code", "paper", "standard")
 BETAS = (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
@@ -59,19 +53,11 @@ def described(how: dict, seed: int, recipe: Recipe) -> dict:
 
 
 @cache
-def images():
-    """The drawn images, normalized as the teacher's were."""
-    path = files("moonshine").joinpath("facts", "trained", "teacher.pt")
-    how = checkpoints.describe(path)["normalization"]
-    return replace(shapes(TRAIN, TEST), mean=tuple(how["mean"]), std=tuple(how["std"]))
-
-
-@cache
 @torch.no_grad()
 def teacher_error() -> float:
     """The teacher's error on the test images, in percent."""
     wrong = count = 0
-    for x, labels in images().test_batches():
+    for x, labels in demo_data().test_batches():
         wrong += (trained_network("teacher")(x).argmax(1) != labels).sum().item()
         count += len(labels)
     return round(100 * wrong / count, 2)
@@ -79,10 +65,9 @@ def teacher_error() -> float:
 
 def measure(run: dict, recipe: Recipe) -> dict:
     """Train one student; return its errors after the last epoch."""
-    torch.manual_seed(run["seed"])
-    student = wrn(**STUDENT)
+    student = new_student(run["seed"])
     loss = student_loss(
-        len(images().classes),
+        len(demo_data().classes),
         3,
         run["alpha"],
         run["beta"],
@@ -91,7 +76,7 @@ def measure(run: dict, recipe: Recipe) -> dict:
         aux_convention="code",
     )
     start = time.perf_counter()
-    last = fit(student, images(), loss, recipe, trained_network("teacher"), quiet=True)[-1]
+    last = fit(student, demo_data(), loss, recipe, trained_network("teacher"), quiet=True)[-1]
     seconds = round(time.perf_counter() - start, 1)
     errors = {key: round(last[key], 4) for key in ("test_error", "test_loss", "train_error", "train_loss")}
     made = dict(processor=processor(), threads=torch.get_num_threads(), torch=str(torch.__version__))

@@ -542,6 +542,7 @@ def demo(
     say=print,  # where messages go
 ) -> list[dict]:  # rows, one for each network and seed
     "Train the four students, say what came out, and write demo.png and results.json."
+    start = time.perf_counter()
     check_number("seeds", seeds, 1, whole=True)
     jobs = demo_jobs(range(seed, seed + seeds), train, test, recipe)
     processes = cores() if processes is None else processes
@@ -557,7 +558,8 @@ def demo(
     sentences = [*message(rows, train, test), claim_sentence(rows)]
     say(f"\n{text_table(table(rows))}\n")
     say("\n".join(sentences))
-    write_results(folder, rows, sentences, data, recipe)
+    wall = dict(seconds=round(time.perf_counter() - start, 1), processes=min(processes, len(jobs)))
+    write_results(folder, rows, sentences, data, recipe, wall)
     write_picture(folder, rows, networks, data, say)
     return rows
 
@@ -585,7 +587,7 @@ def introduction(data: Data, recipe: Recipe, students: int, processes: int) -> s
     )
 
 # %% ../nbs/distillation/43_demonstration.ipynb #d0000038
-def write_results(folder: Path, rows: list, sentences: list, data: Data, recipe: Recipe):
+def write_results(folder: Path, rows: list, sentences: list, data: Data, recipe: Recipe, wall: dict):
     "Write what was measured, and with what, as results.json."
     costs = {name: dict(parameters=p, mult_adds=m) for name, (p, m) in sizes().items()}
     facts = dict(
@@ -599,6 +601,7 @@ def write_results(folder: Path, rows: list, sentences: list, data: Data, recipe:
         costs=costs,
         machine=dict(machine(torch.device("cpu")), threads=1),
         versions=versions(),
+        wall=wall,
         message=sentences,
         held={str(seed): value for seed, value in held(rows).items()},
         rows=rows,

@@ -136,7 +136,7 @@ def test_a_tiny_demo_writes_its_files():
         test_eq(sorted(p.name for p in Path(folder).iterdir()), ["demo.png", "results.json"])
         assert Path(folder, "demo.png").stat().st_size > 1000
         written = json.loads(Path(folder, "results.json").read_text())
-        test_eq((written["rows"], written["seeds"]), (rows, [5, 6]))
+        test_eq((written["rows"], written["seeds"], written["wall"]["processes"]), (rows, [5, 6], 1))
         test_eq([row["network"] for row in rows], ["teacher", *SHOWN.values(), *SHOWN.values()])
         test_eq((rows[0]["map_distance"], written["methods"]["AT"]["beta"]), (0, 100))
         assert "of 2 seeds." in "\n".join(said) and "demo.png" in said[-1]

@@ -26,7 +26,6 @@ def invented(scratch, at, kd, both, seed=0):
 
 def test_attention_transfer_has_the_weight_of_the_demonstration():
     test_eq([demo_method(name).beta for name in SHOWN], [0, 100, 0, 100])
-    test_eq([demo_method(name).alpha for name in SHOWN], [0, 0, 0.5, 0.5])
     test_eq([demo_method(name, beta=7).beta for name in SHOWN], [0, 7, 0, 7])
     assert not demo_method("scratch").needs_teacher
 

@@ -43,8 +43,8 @@ BETAS = (0, 30, 100, 300, 1000, 3000)
 NAMES = {  # (KD, AT) -> method
     (False, False): "scratch",
     (False, True): "at",
-    (True, False): "kd-standard",
-    (True, True): "kd-standard+at",
+    (True, False): "kd",
+    (True, True): "kd+at",
 }
 EARLIER = dict(
     teacher=dict(depth=10, width=1, block="S"),

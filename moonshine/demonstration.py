@@ -50,7 +50,6 @@ SHOWN = {"scratch": "scratch", "at": "AT", "kd": "KD", "kd+at": "KD + AT"}  # me
 BETA = 100.0  # weight of attention transfer, where it is used
 
 
-
 def demo_method(
     name: str,  # in `METHODS`
     beta: float = BETA,  # used if the method transfers attention

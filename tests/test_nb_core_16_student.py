@@ -98,6 +98,14 @@ def test_weights_that_cannot_be_drawn_again():
     test_eq(net[2].weight.tolist(), [1] * 4)
 
 
+def test_the_spec_of_your_own_network_gets_the_block():
+    own = nn.Sequential(nn.Conv2d(3, 16, 3), nn.Conv2d(16, 16, 3), nn.ReLU())
+    own.spec = dict(network="foreign", architecture="Sequential")
+    student = cheapen(own, "G(4)")
+    test_eq(student.spec, own.spec | dict(block="G(4)"))
+    test_eq(cheapen(cheapen(own, "G(4)"), "S", more_expensive=True).spec["architecture"], "Sequential")
+
+
 def test_cheapening_the_teacher_gives_table_2():
     with torch.device("meta"):
         teacher, teacher100, classifier100 = wrn(40, 2), wrn(40, 2, num_classes=100), nn.Linear(128, 100)

@@ -109,6 +109,9 @@ def _retitle(student: nn.Module, block: Block, options: SurgeryOptions, sites: l
         student.spec = spec | dict(block=str(block), options=vars(options).copy()) if fresh else None
         student.title = f"{spec['architecture']} {block}"
         return
+    if not hasattr(student, "title"):  # a network of your own with a `foreign_spec`
+        student.spec = spec | dict(block=str(block))
+        return
     common = _common_block(sites, spec)
     student.spec = spec | dict(block=str(common)) if common else None
     ending = str(common) if common else f"{spec['block']} with {block}"

@@ -370,8 +370,8 @@ def message(
 
 # %% ../nbs/distillation/43_demonstration.ipynb #d0000026
 CLAIM = (
-    "every kind of distillation has a lower test error than training from scratch "
-    f"and KD + AT at most {100 * HALF:.0f} % of it"
+    "AT has a lower test error than training from scratch, "
+    f"and KD + AT at most {100 * HALF:.0f} % of the error of training from scratch,"
 )
 
 
@@ -380,8 +380,7 @@ def holds(
 ) -> bool:
     "Whether the claim holds for a seed."
     error = {row["network"]: row["test_error"] for row in rows if row["network"] != "teacher"}
-    distilled = [error[name] for name in SHOWN.values() if name != "scratch"]
-    return max(distilled) < error["scratch"] and error["KD + AT"] <= HALF * error["scratch"]
+    return error["AT"] < error["scratch"] and error["KD + AT"] <= HALF * error["scratch"]
 
 
 def held(

@@ -98,7 +98,10 @@ def method_called(
 # %% ../nbs/distillation/40_methods.ipynb #59a12249
 RECOMMENDED = "kd-standard+at"  # the default of `distill`
 # Why it is the default, in one sentence for --help; what was measured belongs here.
-MEASURED = "The default learns from both the class probabilities and the attention maps of the teacher."
+MEASURED = (  # `tests/test_study.py` computes these numbers from the result files
+    "Test error of WRN-16-2 G(N/8) on CIFAR-10 (JPEG), 500 images per class, 20 epochs: the default 28.0 % "
+    "(2 seeds), at 33.2 % (4), scratch 37.8 % (3)."
+)
 
 
 def method_with(

@@ -1,6 +1,7 @@
 """The study of weights trains as the package does: benchmarks/study_weights.py against `fit`."""
 
 import sys
+from statistics import mean
 
 import pytest
 import torch
@@ -10,10 +11,13 @@ from moonshine.data.images import Data, ImageSet
 from moonshine.losses.attention import attention_transfer
 from moonshine.losses.base import cross_entropy
 from moonshine.losses.kd import distillation_loss
+from moonshine.methods import MEASURED, RECOMMENDED
 from moonshine.models.wide_resnet import wrn
+from moonshine.paper.statistics import as_written, pooled
 from moonshine.training.loop import evaluate, fit
 from moonshine.training.recipe import Recipe
 
+RESULTS = ROOT / "nbs" / "results"
 RECIPE = Recipe(epochs=2, batch_size=50, epoch_step=(1,), seed=3)
 NETWORK = dict(depth=10, width=1, block="S")
 
@@ -89,3 +93,13 @@ def test_a_second_run_of_a_step_is_a_first_one(study, data):
         step.replay(step.steps)
         used.append([value.clone() for value in step.model.state_dict().values()])
     assert all(map(torch.equal, used[0], used[2])) and not all(map(torch.equal, used[0], used[1]))
+
+
+def test_what_the_help_says_was_measured():
+    """The numbers in the help text of `moonshine distill` are those of the result files."""
+    runs = as_written(pooled(RESULTS / "weights_study", RESULTS / "scarce_cpu")[0])
+    few = [row for row in runs if (row["regime"], row["student"]) == ("scarce", "WRN-16-2 G(N/8)")]
+    for method, name in ((RECOMMENDED, "the default"), ("at", "at"), ("scratch", "scratch")):
+        errors = [row["test_error"] for row in few if row["method"] == method]
+        seeds = f"({len(errors)}" if name != "the default" else f"({len(errors)} seeds"
+        assert f"{name} {mean(errors):.1f} % {seeds})" in MEASURED, (name, mean(errors), len(errors))

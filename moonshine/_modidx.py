@@ -305,6 +305,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                                                                                 'moonshine/cli/course_commands.py'),
                                                'moonshine.cli.course_commands.jupyterlab': ( 'cli/course.html#jupyterlab',
                                                                                              'moonshine/cli/course_commands.py'),
+                                               'moonshine.cli.course_commands.lab_options': ( 'cli/course.html#lab_options',
+                                                                                              'moonshine/cli/course_commands.py'),
                                                'moonshine.cli.course_commands.lessons': ( 'cli/course.html#lessons',
                                                                                           'moonshine/cli/course_commands.py'),
                                                'moonshine.cli.course_commands.moonshine_demo': ( 'cli/course.html#moonshine_demo',

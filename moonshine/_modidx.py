@@ -313,6 +313,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                                                                                  'moonshine/cli/course_commands.py'),
                                                'moonshine.cli.course_commands.moonshine_lab': ( 'cli/course.html#moonshine_lab',
                                                                                                 'moonshine/cli/course_commands.py'),
+                                               'moonshine.cli.course_commands.quiet_lab': ( 'cli/course.html#quiet_lab',
+                                                                                            'moonshine/cli/course_commands.py'),
                                                'moonshine.cli.course_commands.readers_course': ( 'cli/course.html#readers_course',
                                                                                                  'moonshine/cli/course_commands.py')},
             'moonshine.cli.distill_commands': { 'moonshine.cli.distill_commands.DistillJob': ( 'cli/distill.html#distilljob',

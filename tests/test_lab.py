@@ -48,6 +48,12 @@ def wait_for_address(server: subprocess.Popen, log: Path, limit: float = 60) -> 
     raise AssertionError(f"no address was printed:\n{log.read_text()[-2000:]}")
 
 
+def read(url: str) -> str:
+    """Return what a server answers."""
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        return answer.read().decode()
+
+
 def test_lab_opens_lesson_1_in_a_copy(tmp_path):
     port = free_port()
     server = start_lab(tmp_path, "--port", str(port))
@@ -55,11 +61,15 @@ def test_lab_opens_lesson_1_in_a_copy(tmp_path):
         address, token = wait_for_address(server, tmp_path / "log")
         lessons = sorted(path.name for path in (tmp_path / "moonshine-course").iterdir())
         assert len(lessons) == 9 and address == f"/lab/tree/{lessons[0]}"
-        page = urllib.request.urlopen(f"http://127.0.0.1:{port}{address}?token={token}", timeout=20).read()
+        page = read(f"http://127.0.0.1:{port}{address}?token={token}")
+        plugin = "@jupyterlab/apputils-extension:notification"
+        settings = json.loads(read(f"http://127.0.0.1:{port}/lab/api/settings/{plugin}?token={token}"))
     finally:
         server.terminate()
         server.wait(20)
-    config = json.loads(re.search(rb"jupyter-config-data[^>]*>(.*?)</script>", page, re.DOTALL)[1])
-    assert config["news"] == {"disabled": True} and config["treePath"] == lessons[0]
+    config = json.loads(re.search(r"jupyter-config-data[^>]*>(.*?)</script>", page, re.DOTALL)[1])
+    assert config["treePath"] == lessons[0]
+    defaults = {name: entry["default"] for name, entry in settings["schema"]["properties"].items()}
+    assert defaults["fetchNews"] == "false" and defaults["checkForUpdates"] is False
     assert Path(config["serverRoot"]).expanduser().name == "moonshine-course"
     assert "choose Run ▸ Run All Cells" in (tmp_path / "log").read_text()

@@ -55,9 +55,21 @@ def test_a_copied_course_overwrites_nothing():
         test_fail(lambda: copy_course(source, target / ".." / ".." / "course"), contains="the original lessons")
 
 
+def test_quiet_lab_adds_settings_for_a_while():
+    import json
+    import os
+
+    with patch.dict(os.environ, {"JUPYTER_CONFIG_PATH": "mine"}):
+        with quiet_lab():
+            first, added = os.environ["JUPYTER_CONFIG_PATH"].split(os.pathsep)
+            (settings,) = json.loads(Path(added, "labconfig", "default_setting_overrides.json").read_text()).values()
+        test_eq((first, settings["fetchNews"], settings["checkForUpdates"]), ("mine", "false", False))
+        test_eq((os.environ["JUPYTER_CONFIG_PATH"], Path(added).exists()), ("mine", False))
+
+
 def test_lab_opens_a_copy_of_the_course():
     def options(folder, port):
-        "JupyterLab's command line for the first lesson in a folder, without its last two options."
+        "JupyterLab's command line for the first lesson in a folder."
         return [f"--ServerApp.root_dir={folder}", "--LabApp.default_url=/lab/tree/1_a.ipynb", f"--port={port}"]
 
 
@@ -69,7 +81,7 @@ def test_lab_opens_a_copy_of_the_course():
         (package / "course" / "1_a.ipynb").write_text("as the package has it")
         with patch.object(moonshine, "__file__", str(package / "__init__.py")):
             test_eq(run("lab", str(mine), "--no-browser", "--port", "9000")[::2], (0, ""))
-            test_eq((opened[0][:3], opened[0][5:]), (options(mine, 9000), ["--no-browser"]))
+            test_eq(opened, [[*options(mine, 9000), "--no-browser"]])
             (mine / "1_a.ipynb").write_text("my answer")
             status, out, err = run("lab", str(mine))
             test_eq((status, err, len(opened), (mine / "1_a.ipynb").read_text()), (0, "", 2, "my answer"))

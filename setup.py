@@ -33,6 +33,7 @@ class BuildWithCourse(build_py):
 
 
 settings = read_settings()
+site = settings["site_requirements"].split()
 
 setup(
     name=settings["lib_name"],
@@ -47,7 +48,7 @@ setup(
     keywords=settings["keywords"].split(),
     python_requires=f">={settings['min_python']}",
     install_requires=settings["requirements"].split(),
-    extras_require={"dev": settings["dev_requirements"].split()},
+    extras_require={"dev": [*settings["dev_requirements"].split(), *site], "site": site},
     packages=find_packages(include=["moonshine", "moonshine.*"]),
     # Said outright, so that an editable install is a plain path entry. The import hook that setuptools would
     # install instead loses to the namespace package that Python sees in the clone's own folder, when started

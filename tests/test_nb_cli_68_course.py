@@ -32,9 +32,9 @@ def test_a_checkout_comes_before_the_installed_course():
         for folder in (package / "course", checkout):
             folder.mkdir(parents=True)
         (package / "course" / "1_a.ipynb").touch()
-        test_eq(course_folder(package), (package / "course", False))
+        test_eq(course_folder(package), package / "course")
         (checkout / "1_a.ipynb").touch()
-        test_eq(course_folder(package), (checkout, True))
+        test_eq(course_folder(package), checkout)
 
 
 def test_a_copied_course_overwrites_nothing():
@@ -52,22 +52,43 @@ def test_a_copied_course_overwrites_nothing():
         test_eq((target / "1_a.ipynb").read_text(), "my answer")
         test_eq((target / "2_b.ipynb").read_text(), "2_b.ipynb")
         test_fail(lambda: copy_course(source, source / "1_a.ipynb"), contains="is a file; name a folder")
+        test_fail(lambda: copy_course(source, target / ".." / ".." / "course"), contains="the original lessons")
+
+
+def test_quiet_lab_adds_settings_for_a_while():
+    import json
+    import os
+
+    with patch.dict(os.environ, {"JUPYTER_CONFIG_PATH": "mine"}):
+        with quiet_lab():
+            first, added = os.environ["JUPYTER_CONFIG_PATH"].split(os.pathsep)
+            (settings,) = json.loads(
+                Path(added, "labconfig", "default_setting_overrides.json").read_text()
+            ).values()
+        test_eq((first, settings["fetchNews"], settings["checkForUpdates"]), ("mine", "false", False))
+        test_eq((os.environ["JUPYTER_CONFIG_PATH"], Path(added).exists()), ("mine", False))
 
 
 def test_lab_opens_a_copy_of_the_course():
+    def options(folder, port):
+        "JupyterLab's command line for the first lesson in a folder."
+        return [f"--ServerApp.root_dir={folder}", "--LabApp.default_url=/lab/tree/1_a.ipynb", f"--port={port}"]
+
+
     opened = []
     recorder = patch.dict(sys.modules, {"jupyterlab.labapp": SimpleNamespace(main=opened.append)})
     with tempfile.TemporaryDirectory() as name, recorder:
-        package, mine = Path(name, "moonshine"), Path(name, "mine")
+        package, mine = Path(name).resolve() / "moonshine", Path(name).resolve() / "mine"
         (package / "course").mkdir(parents=True)
         (package / "course" / "1_a.ipynb").write_text("as the package has it")
         with patch.object(moonshine, "__file__", str(package / "__init__.py")):
             test_eq(run("lab", str(mine), "--no-browser", "--port", "9000")[::2], (0, ""))
-            test_eq(opened, [[str(mine / "1_a.ipynb"), "--port=9000", "--no-browser"]])
+            test_eq(opened, [[*options(mine, 9000), "--no-browser"]])
             (mine / "1_a.ipynb").write_text("my answer")
             status, out, err = run("lab", str(mine))
             test_eq((status, err, len(opened), (mine / "1_a.ipynb").read_text()), (0, "", 2, "my answer"))
             assert out.startswith("kept your versions of: 1_a.ipynb"), out
+            assert "Run ▸ Run All Cells" in out, out
             Path(name, "file").touch()
             for arguments, message in (
                 ((str(Path(name, "file")),), "is a file"),
@@ -81,6 +102,24 @@ def test_lab_opens_a_copy_of_the_course():
         status, out, err = run("lab")
         test_eq((status, out, err.count("\n")), (2, "", 1))
         assert "pip install jupyterlab" in err
+
+
+def test_lab_in_a_checkout_opens_a_copy():
+    opened = []
+    recorder = patch.dict(sys.modules, {"jupyterlab.labapp": SimpleNamespace(main=opened.append)})
+    with tempfile.TemporaryDirectory() as name, recorder:
+        checkout, mine = Path(name).resolve() / "checkout", Path(name).resolve() / "mine"
+        original = checkout / "nbs" / "course" / "1_a.ipynb"
+        original.parent.mkdir(parents=True)
+        original.write_text("tracked")
+        with patch.object(moonshine, "__file__", str(checkout / "moonshine" / "__init__.py")):
+            test_eq(run("lab", str(mine))[::2], (0, ""))
+            test_eq(opened[0][0], f"--ServerApp.root_dir={mine}")
+            (mine / "1_a.ipynb").write_text("my answer")
+            test_eq(original.read_text(), "tracked")
+            status, out, err = run("lab", str(original.parent))
+            test_eq((status, out, err.count("\n"), len(opened)), (2, "", 1, 1))
+            assert "holds the original lessons; name another folder" in err, err
 
 
 def test_demo_repeats_itself_over_seeds():

@@ -164,3 +164,11 @@ def test_a_cell_is_shown_without_its_directives():
     assert shown_cell(code("#| pytest a\nassert True"))["source"] == "assert True"
     assert shown_cell(code("#| default_exp a.b")) is None and shown_cell(code("#| hide\nx = 1")) is None
     assert shown_cell(code("#| hide_input\nx"))["metadata"]["tags"] == ["remove-input"]
+
+
+def test_markdown_outputs_link_to_pages():
+    text = "[one](a/b.ipynb#part), [two](c.ipynb), [far](https://x.org/d.ipynb), `e.ipynb`"
+    cell = code("#| hide_input\nx") | dict(outputs=[dict(data={"text/markdown": text}), dict(text="f.ipynb")])
+    markdown, plain = shown_cell(cell)["outputs"]
+    shown = "[one](a/b.html#part), [two](c.html), [far](https://x.org/d.ipynb), `e.ipynb`"
+    assert markdown["data"]["text/markdown"] == shown and plain == dict(text="f.ipynb")

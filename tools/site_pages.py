@@ -96,13 +96,26 @@ def markdown_cell(text: str) -> dict:
     return dict(cell_type="markdown", metadata={}, source=text)
 
 
+NOTEBOOK_LINK = re.compile(r"(\]\((?![a-z]+:)[^)\s]+?)\.ipynb([)#])")
+
+
+def with_page_links(output: dict) -> dict:
+    """Return an output whose markdown links to pages; in markdown cells Sphinx does that."""
+    data = output.get("data", {})
+    if "text/markdown" not in data:
+        return output
+    text = NOTEBOOK_LINK.sub(r"\1.html\2", text_of(data["text/markdown"]))
+    return {**output, "data": {**data, "text/markdown": text}}
+
+
 def shown_cell(cell: dict) -> dict | None:
     """Return a code cell without its directives, as the reader sees it; None if they see nothing of it."""
     code = code_cells({"cells": [cell]})[0]
     if "hide" in code.directives or not code.body.strip():
         return None
     tags = ["remove-input"] if "hide_input" in code.directives else []
-    return {**cell, "source": code.body.strip("\n"), "metadata": {"tags": tags}}
+    outputs = [with_page_links(output) for output in cell.get("outputs", [])]
+    return {**cell, "source": code.body.strip("\n"), "outputs": outputs, "metadata": {"tags": tags}}
 
 
 def page_source(

@@ -8,7 +8,7 @@ __all__ = ['STUDENT', 'TRAIN', 'TEST', 'RECIPE', 'HALF', 'SHOWN', 'BETA', 'VERDI
            'ignoring_interrupts', 'start', 'received', 'cores', 'train_students', 'rebuilt', 'teacher_row', 'sizes',
            'by_network', 'plus_minus', 'table', 'verdict', 'message', 'holds', 'held', 'claim_sentence',
            'group_activations', 'maps_columns', 'draw_grid', 'maps_figure', 'in_short', 'draw_errors', 'errors_figure',
-           'demo_figure', 'demo', 'results_folder', 'introduction', 'write_results', 'write_picture', 'read_lines',
+           'demo_figure', 'demo', 'results_folder', 'introduction', 'write_results', 'write_figure', 'read_lines',
            'add_line', 'train_recorded', 'by_condition']
 
 # %% ../nbs/distillation/43_demonstration.ipynb #d0000002
@@ -512,7 +512,7 @@ def demo_figure(
     networks: dict,  # name -> network: the teacher, and the students of one seed
     data: Data,
 ):
-    "The picture of the demonstration: test errors and costs, and where the networks look."
+    "The figure of the demonstration: test errors and costs, and where the networks look."
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 5), layout="constrained")
@@ -525,7 +525,7 @@ def demo_figure(
 
 # %% ../nbs/distillation/43_demonstration.ipynb #d0000036
 def demo(
-    directory: "str|Path" = "moonshine-demo",  # where the picture and the results go
+    directory: "str|Path" = "moonshine-demo",  # where the figure and the results go
     seeds: int = 1,  # how often to repeat it
     seed: int = 0,  # the first seed
     processes: int | None = None,  # students trained at the same time; None: one for each core
@@ -553,7 +553,7 @@ def demo(
     say("\n".join(sentences))
     wall = dict(seconds=round(time.perf_counter() - start, 1), processes=min(processes, len(jobs)))
     write_results(folder, rows, sentences, data, recipe, wall)
-    write_picture(folder, rows, networks, data, say)
+    write_figure(folder, rows, networks, data, say)
     return rows
 
 # %% ../nbs/distillation/43_demonstration.ipynb #d0000037
@@ -603,17 +603,17 @@ def write_results(folder: Path, rows: list, sentences: list, data: Data, recipe:
     checkpoints.write_whole(folder / "results.json", lambda file: file.write(text.encode()))
 
 
-def write_picture(folder: Path, rows: list, networks: dict, data: Data, say):
+def write_figure(folder: Path, rows: list, networks: dict, data: Data, say):
     "Write demo.png, unless matplotlib is missing."
     networks = {name: networks[name] for name in ("teacher", *SHOWN.values())}
     try:
         figure = demo_figure(rows, networks, data)
     except ImportError as error:
-        say(f"\nwritten: {folder / 'results.json'}; no picture, because matplotlib can't be loaded ({error})")
+        say(f"\nwritten: {folder / 'results.json'}; no figure, because matplotlib can't be loaded ({error})")
         return
-    picture = folder / "demo.png"
-    checkpoints.write_whole(picture, lambda file: figure.savefig(file, format="png", dpi=100))
-    say(f"\nwritten: {picture}, {folder / 'results.json'}")
+    image = folder / "demo.png"
+    checkpoints.write_whole(image, lambda file: figure.savefig(file, format="png", dpi=100))
+    say(f"\nwritten: {image}, {folder / 'results.json'}")
 
 # %% ../nbs/distillation/43_demonstration.ipynb #d000003d
 def read_lines(

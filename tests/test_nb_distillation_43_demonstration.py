@@ -113,7 +113,7 @@ def test_looking_at_test_images():
     test_eq(len(maps_figure(networks, data, which=range(3)).axes), 12)
 
 
-def test_the_picture_shows_errors_costs_and_maps():
+def test_the_figure_shows_errors_costs_and_maps():
     rows = invented(20, 12, 9, 7) + invented(22, 13, 9, 8, seed=1)
     networks = {name: new_student(0) for name in ("teacher", *SHOWN.values())}
     teacher = dict(network="teacher", seed=None, test_error=1.0, map_distance=0, on_object=0.4, seconds=1)
@@ -153,7 +153,7 @@ def test_a_demo_says_what_is_wrong_first():
         with patch.dict(sys.modules, {"matplotlib.figure": None}):
             tiny = replace(RECIPE, epochs=1, warmup=0)
             demo(folder, train=32, test=16, recipe=tiny, processes=1, say=said.append)
-        assert "no picture" in said[-1]
+        assert "no figure" in said[-1]
         test_eq(sorted(p.name for p in Path(folder).iterdir()), ["results.json", "taken"])
 
 

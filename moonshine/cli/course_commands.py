@@ -137,7 +137,7 @@ def moonshine_lab(
 @add_command("demo", "moonshine demo", "moonshine demo --out my-demo --seeds 10")
 def moonshine_demo(
     directory: Annotated[
-        str, option("folder of the picture and the results", "--out", "--directory")
+        str, option("folder of the figure and the results", "--out", "--directory")
     ] = "moonshine-demo",
     seeds: Annotated[int, option("number of seeds: how often to repeat it", "--seeds")] = 1,
     seed: Annotated[int, option("first random seed of weights and data order", "--seed")] = 0,

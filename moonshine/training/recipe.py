@@ -115,12 +115,11 @@ class Recipe:
     def scaled_to(self, epochs: int) -> "Recipe":
         "Return the recipe over another number of epochs, with the drops at the same fractions of the run."
 
-        def nearest(step):  # never before the first epoch has been trained at the full rate
-            return max(1, int(step * epochs / self.epochs + 0.5))
-
         check_number("epochs", epochs, least=1, whole=True)
+        steps = [int(step * epochs / self.epochs + 0.5) for step in self.epoch_step]
+        steps = tuple(max(1, step) for step in steps)  # the first epoch is trained at the full rate
         warmup = min(epochs - 1, int(self.warmup * epochs / self.epochs + 0.5))
-        return replace(self, epochs=epochs, epoch_step=tuple(map(nearest, self.epoch_step)), warmup=warmup)
+        return replace(self, epochs=epochs, epoch_step=steps, warmup=warmup)
 
 # %% ../../nbs/distillation/29_recipe.ipynb #12e90b59
 def schedule_line(recipe: Recipe) -> str:

@@ -17,10 +17,27 @@ def weights(answer):
     return compare(answer, 9 * 64 * 64, [(64 * 64, "each kernel has nine weights, not one")])
 
 
-@exercise("0.e2", kind="implement")
+def average(x):
+    return sum(x) / len(x)
+
+
+@exercise("0.e2", kind="implement", ours=average)
 def mean(answer):
     "Write a function that returns the mean of a list."
-    return compare_function(answer, lambda x: sum(x) / len(x), ([1, 2, 6],))
+    return compare_function(answer, average, ([1, 2, 6],))
+
+
+def test_later_cells_use_the_readers_code_if_it_is_right():
+    def own(x):
+        return sum(x) / len(x)
+
+
+    def unwritten(x): ...
+
+
+    test_eq(yours("0.e2", own), own)
+    test_eq(yours("0.e2", sum), average)
+    test_eq(yours("0.e2", unwritten), average)
 
 
 def test_a_check_says_why():

@@ -60,7 +60,7 @@ def question(
 
     return add
 
-# %% ../../nbs/exercises/71_answers.ipynb #0939d056
+# %% ../../nbs/exercises/71_answers.ipynb #03e7249c
 KINDS = ("recall", "derive", "implement", "break", "predict", "project")
 
 
@@ -73,6 +73,7 @@ class Exercise:
     kind: str  # one of KINDS
     why_wrong: Callable  # answer -> what is wrong with it, or None
     hint: str = ""  # shown on request
+    ours: Callable = None  # a right function, for the reader who skips an exercise that later cells build on
 
 
 EXERCISES = {}  # name -> Exercise
@@ -82,13 +83,14 @@ def exercise(
     name: str,  # "4.e2"
     kind: str,  # one of KINDS
     hint: str = "",  # shown on request
+    ours: Callable = None,  # a right function, if later cells build on the reader's
 ):
     "Decorator: the function gets the reader's answer and returns why it is wrong, or None."
     if kind not in KINDS:
         raise InputError(f"unknown kind of exercise {kind!r}; use one of {', '.join(KINDS)}")
 
     def add(why_wrong):
-        register(EXERCISES, name, Exercise(name, why_wrong.__doc__, kind, why_wrong, hint))
+        register(EXERCISES, name, Exercise(name, why_wrong.__doc__, kind, why_wrong, hint, ours))
         return why_wrong
 
     return add

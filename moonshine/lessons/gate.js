@@ -109,7 +109,7 @@
   }
   form.append(commit, skip);
 
-  const after = following();
+  let after = [];
 
   function open(value) {
     const [close, words] = value === null ? [false, ""] : judge(value);
@@ -129,5 +129,12 @@
   root.querySelector("p").replaceWith(form, status);
   understood(null, data.choices.length ? "Choose one."
     : "Type a number or a calculation, such as 3*3*64*64, and press Enter.");
-  hide(after, 1);
+
+  // What follows the gate exists only when the whole page has been read.
+  function start() {
+    after = following();
+    hide(after, 1);
+  }
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
+  else start();
 })();

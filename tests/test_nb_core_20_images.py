@@ -64,6 +64,20 @@ def test_normalized_images_have_mean_0_and_deviation_1():
     test_close(x.std((0, 2, 3)), torch.ones(3), eps=1e-3)
 
 
+def test_a_last_batch_of_one_joins_the_one_before():
+    test_eq(batch_sizes(100, 25), [25] * 4)
+    test_eq(batch_sizes(103, 25), [25, 25, 25, 25, 3])
+    test_eq(batch_sizes(101, 25), [25, 25, 25, 26])
+    test_eq(batch_sizes(1, 25), [1])
+    test_eq(batch_sizes(3, 1), [1, 1, 1])
+    test_eq(batch_sizes(0, 25), [])
+    data = shapes(train=21, test=10)
+    test_eq([len(x) for x, y in data.train_batches(10, 0, 0)], [10, 11])
+    whole = torch.cat([y for x, y in data.train_batches(10, 0, 0)])
+    resumed = torch.cat([y for x, y in data.train_batches(10, 0, 0, skip=10)])
+    test_eq(whole[10:], resumed)
+
+
 def test_an_epoch_follows_from_seed_and_epoch():
     data = shapes(train=70, test=30)
 

@@ -21,7 +21,7 @@ from moonshine.data.augmentation import (
     epoch_generator,
 )
 from .folders import open_image, train_and_test_folders
-from .images import ALL, fingerprint, normalize, take
+from .images import ALL, batch_sizes, fingerprint, normalize, take
 from ..errors import InputError
 
 # %% ../../nbs/core/24_streaming.ipynb #320b5987
@@ -165,12 +165,13 @@ class Stream:
 def batches_of(
     order: torch.Tensor,  # (N,) positions of the images
     seeds: torch.Tensor,  # one for every position: the seeds of the augmentations
-    batch_size: int,  # images
+    sizes: list[int],  # images in each batch
     share: slice,  # of each batch: only these images are read
 ) -> list:
     "Batches as lists of pairs (position, seed)."
-    pairs = [(index, int(seeds[index])) for index in order.tolist()]
-    return [take(pairs[i : i + batch_size], share) for i in range(0, len(pairs), batch_size)]
+    return [
+        [(index, int(seeds[index])) for index in take(batch, share).tolist()] for batch in order.split(sizes)
+    ]
 
 # %% ../../nbs/core/24_streaming.ipynb #825d168c
 def stream_train_batches(
@@ -191,7 +192,7 @@ def stream_train_batches(
     random = epoch_generator(seed, epoch)
     order = torch.randperm(len(files), generator=random)[skip:]
     seeds = torch.randint(2**32, (len(files),), generator=random)  # one for each image
-    batches = batches_of(order, seeds, batch_size, share)
+    batches = batches_of(order, seeds, batch_sizes(len(order), batch_size), share)
     decoded = decoded_batches(Decoder(files, image_view(stream.size, views)), batches, stream.workers)
     for batch, (x, y) in zip(batches, decoded):
         index = torch.tensor([index for index, _ in batch])

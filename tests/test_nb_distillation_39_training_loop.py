@@ -160,21 +160,6 @@ def test_an_untrained_network_guesses():
     assert 70 < found["test_error"] < 100 and found["test_top5_error"] < found["test_error"]
 
 
-def test_a_last_batch_of_one_trains():
-    pooled = nn.Sequential(
-        nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(8), nn.Linear(8, 10)
-    )
-    history = fit(pooled, shapes(train=21, test=8), cross_entropy(), Recipe(epochs=2, batch_size=10), quiet=True)
-    test_eq([round(row["train_error"] * 21 / 100, 6) % 1 for row in history], [0, 0])  # whole images of 21
-
-
-    def one_at_a_time():
-        fit(pooled, shapes(train=4, test=8), cross_entropy(), Recipe(epochs=1, batch_size=1), quiet=True)
-
-
-    test_fail(one_at_a_time, contains="a batch of 1 image can't train this network's batch norm")
-
-
 def test_the_loop_learns_and_reports():
     data = shapes(train=256, test=64)
     torch.manual_seed(0)
@@ -200,6 +185,21 @@ def test_the_loop_learns_and_reports():
         },
     )
     print(epoch_line(history[-1], 3), best_and_last(history), sep="\n")
+
+
+def test_a_last_batch_of_one_trains():
+    pooled = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(8), nn.Linear(8, 10)
+    )
+    history = fit(pooled, shapes(train=21, test=8), cross_entropy(), Recipe(epochs=2, batch_size=10), quiet=True)
+    test_eq([round(row["train_error"] * 21 / 100, 6) % 1 for row in history], [0, 0])  # whole images of 21
+
+
+    def one_at_a_time():
+        fit(pooled, shapes(train=4, test=8), cross_entropy(), Recipe(epochs=1, batch_size=1), quiet=True)
+
+
+    test_fail(one_at_a_time, contains="a batch of 1 image can't train this network's batch norm")
 
 
 def test_only_some_epochs_are_evaluated():

@@ -13,7 +13,10 @@ import torch
 from fastcore.test import test_close, test_eq, test_fail
 from torchvision.models import resnet18
 
+from moonshine.data.drawing import shapes
 from moonshine.methods import METHODS, RECOMMENDED
+from moonshine.models.wide_resnet import wrn
+from moonshine.training import checkpoints
 from moonshine.training.recipe import SHORT
 
 
@@ -51,6 +54,20 @@ def test_what_fits_is_copied():
     pretrained, network = resnet18(weights=None).state_dict(), resnet18(weights=None, num_classes=5)
     test_eq(copy_fitting(network, pretrained), "120 tensors copied, new: fc.weight, fc.bias")
     test_close(network.conv1.weight.detach(), pretrained["conv1.weight"])
+
+
+def test_a_teacher_file_is_used():
+    with tempfile.TemporaryDirectory() as folder:
+        file, data = f"{folder}/elsewhere.pt", shapes(train=10, test=10)
+        how = dict(mean=[0.1, 0.2, 0.3], std=[1.0, 1.0, 1.0])
+        checkpoints.save(file, wrn(10, 0.5), classes=list(data.classes), normalization=how)
+        job = SimpleNamespace(teacher_run=SimpleNamespace(name=file, directory=folder, resume=False))
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            teacher, seen = find_or_train_teacher(job, data)
+        assert "elsewhere.pt" in out.getvalue() and not teacher.training
+        test_eq(seen.normalization(), how)
+        checkpoints.save(file, wrn(10, 0.5), classes=list("abcdefghij"), normalization=how)
+        test_fail(lambda: find_or_train_teacher(job, data), contains="other classes than shapes, such as a for")
 
 
 def test_mistakes_are_refused():

@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['StudentOptions', 'ImageOptions', 'ScheduleOptions', 'TransferOptions', 'DistillJob', 'make_job', 'check_job',
-           'check_gain', 'print_plan', 'check_names', 'normalized_by', 'find_or_train_teacher', 'train_teacher',
+           'check_gain', 'print_plan', 'check_names', 'find_or_train_teacher', 'train_teacher',
            'start_from_torchvision', 'copy_fitting', 'train_student', 'moonshine_distill']
 
 # %% ../../nbs/cli/64_distill.ipynb #00000002
 import warnings
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,7 +28,15 @@ from moonshine.cli.options import (
     number_list,
     option,
 )
-from .running import leave, network_line, run_settings, run_training
+from moonshine.cli.running import (
+    check_classes,
+    leave,
+    network_line,
+    normalized_by,
+    run_settings,
+    run_training,
+    warn_if_unfinished,
+)
 from ..errors import InputError
 from ..methods import MEASURED, METHODS, RECOMMENDED, Method, method_with
 from ..training.recipe import SHORT
@@ -40,7 +49,7 @@ class StudentOptions:
     block: Annotated[str, option("the student's cheap block", "--block", "--conv")] = "G(4)"
     teacher_name: Annotated[
         str | None,
-        option("name of the teacher, or of a new one (default: ARCHITECTURE)", "--teacher_checkpoint", "-t"),
+        option("the teacher's checkpoint, or its name (default: ARCHITECTURE)", "--teacher_checkpoint", "-t"),
     ] = None
     student_name: Annotated[
         str | None,
@@ -279,14 +288,6 @@ def check_names(job: DistillJob):
         layers_to_compare(network, job.student.layer_names or [])
 
 # %% ../../nbs/cli/64_distill.ipynb #00000010
-def normalized_by(
-    data,  # `Data` or `Stream`
-    how: dict | None,  # mean and std of each color; None: as they are
-):
-    "The data, normalized as a teacher was trained."
-    return replace(data, mean=tuple(how["mean"]), std=tuple(how["std"])) if how else data
-
-
 def find_or_train_teacher(
     job: DistillJob,
     data,  # `Data` or `Stream`
@@ -295,11 +296,14 @@ def find_or_train_teacher(
     from moonshine.training import checkpoints
     from moonshine.training.runs import Run
 
-    file = Run(job.teacher_run.name, job.teacher_run.directory).checkpoint
+    given = Path(job.teacher_run.name)  # a file, or the name of a run
+    file = given if given.is_file() else Run(job.teacher_run.name, job.teacher_run.directory).checkpoint
     saved = checkpoints.describe(file) if file.exists() else {}
     planned, done = saved.get("recipe", {}).get("epochs", 0), len(saved.get("history", ()))
-    if not saved or job.teacher_run.resume and done < planned:
+    if not saved or job.teacher_run.resume and done < planned and file != given:
         return train_teacher(job, data, file)
+    check_classes(saved, data)
+    warn_if_unfinished(saved, file)
     teacher = checkpoints.load(file)[0]
     print(network_line("teacher", file, teacher))
     return teacher, normalized_by(data, saved.get("normalization"))

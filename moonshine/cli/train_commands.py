@@ -25,7 +25,15 @@ from moonshine.cli.options import (
     number_list,
     option,
 )
-from .running import check_classes, network_line, run_settings, run_training, teacher_file
+from moonshine.cli.running import (
+    check_classes,
+    network_line,
+    normalized_by,
+    run_settings,
+    run_training,
+    teacher_file,
+    warn_if_unfinished,
+)
 from ..errors import InputError, lookup
 from ..methods import Method
 
@@ -342,14 +350,16 @@ def train_one(
 
     model = new_network(job.network, job.block, 10, job.recipe.seed)
     path = teacher_file(job.teachers, job.settings.directory) if job.teachers else None
-    teacher = load_teacher(path) if path else None
+    teacher, saved = load_teacher(path) if path else (None, {})
     data, loss = options.load(job.dataset), cross_entropy()
     if len(data.classes) != 10:
         model = new_network(job.network, job.block, len(data.classes), job.recipe.seed)
     print(network_line(job.mode, job.settings.name, model))
     if teacher:
         print(network_line("teacher", path, teacher))
-        check_classes(teacher, data)
+        check_classes({**teacher.spec, **saved}, data)
+        warn_if_unfinished(saved, path)
+        data = normalized_by(data, saved.get("normalization"))
         loss = make_loss(job.method, model, teacher, data)
     method = {**job.method.settings(), "aux_loss": job.method.aux.upper()} if job.mode == "student" else {}
     info = dict(method=method, teacher_file=str(path or ""))
@@ -359,7 +369,7 @@ def train_one(
 def load_teacher(
     path,  # of a checkpoint
 ):
-    "The teacher, built with the depth, width and block that its checkpoint names."
+    "The teacher and what else its checkpoint says."
     from moonshine.training.checkpoints import load
 
-    return load(path)[0]
+    return load(path)

@@ -5,6 +5,9 @@ from moonshine.plots.diagrams import *
 from fastcore.test import test_eq
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from moonshine.costs.counting import parameters
+from moonshine.models.wide_resnet import wrn
+
 
 def texts_of(figure):
     "The texts of a figure with their boxes in pixels."

@@ -1,0 +1,64 @@
+"""Generated from nbs/course/solutions/1_what_does_a_convolution_cost.ipynb by tools/export.py. Edit the notebook, not this file."""
+from moonshine.lessons.lesson_1 import *
+
+
+import torch
+from fastcore.test import test_close, test_eq
+from torch import nn
+from torch.nn import functional as F
+
+from moonshine.costs.counting import mult_adds
+from moonshine.lessons.checks import verdict
+
+
+def test_the_questions_have_the_right_answers():
+    test_eq(weights_of_a_layer(), 36864)
+    test_eq(smaller_image(), 4)
+    test_eq(group_with_most_weights(), "the third")
+    test_eq(parameters_in_a_budget(), 225_000)
+    test_close(depthwise_against_full(), 7.89, eps=0.01)
+    sizes = [mult_adds(wrn(16, 2, block)) for block in ("S", "G(N)")]
+    assert 6.5 < sizes[0] / sizes[1] < 7.6, "the question says about 7 times"
+
+
+def test_a_convolution_agrees_with_pytorch():
+    image, weight = torch.rand(3, 7, 6), torch.rand(5, 3, 3, 3)
+    test_close(convolve(image, weight), F.conv2d(image[None], weight, padding=1)[0], eps=1e-5)
+    assert verdict("1.e1", convolve)[0]
+    assert "cross-correlation" in verdict("1.e1", flipped)[1]
+    assert "swapped" in verdict("1.e1", transposed)[1]
+
+
+    def without_padding(image, weight):
+        return F.conv2d(image[None], weight)[0]
+
+
+    assert "expected shape" in verdict("1.e1", without_padding)[1]
+
+
+def test_activations_are_counted():
+    assert verdict("1.e2", 262_144)[0]
+    assert "4 bytes" in verdict("1.e2", 65_536)[1] and "alone" in verdict("1.e2", 131_072)[1]
+
+
+def test_doubling_and_stride():
+    assert verdict("1.e3", 4)[0] and "only one" in verdict("1.e3", 2)[1]
+    layer = nn.Conv2d(32, 48, 5, padding=2, stride=2, bias=False)
+    assert verdict("1.e4", (layer.weight.numel(), mult_adds(layer, (32, 16, 16))))[0]
+    assert "output positions" in verdict("1.e4", (38_400, 38_400 * 256))[1]
+
+
+def test_the_bug_is_found():
+    assert verdict("1.e5", dict(out_channels=64, kernel_size=3, padding=1, stride=2))[0]
+    assert verdict("1.e5", dict(out_channels=8, kernel_size=3))[0]
+    assert "the count is right" in verdict("1.e5", dict(out_channels=64, kernel_size=3, padding=1))[1]
+    assert "no convolution" in verdict("1.e5", dict(kernel_size=3))[1]
+
+
+def test_the_heaviest_layers_are_found():
+    weights, work = heaviest_layers()
+    print(sorted(weights), sorted(work))
+    assert verdict("1.e6", 25 / 18)[0] and "two 3×3" in verdict("1.e6", 25 / 9)[1]
+    assert verdict("1.e7", (min(weights), min(work)))[0]
+    assert "most multiply-adds" in verdict("1.e7", (min(weights), "fc"))[1]
+    test_eq(weights, {"layer4.0.conv2", "layer4.1.conv1", "layer4.1.conv2"})  # 9 · 512 · 512 weights each

@@ -511,7 +511,7 @@ def describe_choice(data: dict) -> str:
     text += f"at most {data['budget']:,} parameters: {_best_in_words(data)}"
     lead = data["lead"]
     text += (
-        f"\nDepthwise is not best: with AT, G(N) has {lead['points']} points more error than "
+        f"\nDepthwise is not best: G(N) has {lead['points']} points more error than "
         f"{data['rival']}, "
         f"with {lead['parameters'][0] - lead['parameters'][1]:,} fewer parameters."
     )

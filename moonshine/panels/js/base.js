@@ -16,6 +16,12 @@
 
 const grouped = n => Math.round(n).toLocaleString("en-US");
 
+function fixed(x, digits = 0) { // ties go to the even digit, as in Python
+  const scaled = x * 10 ** digits, low = Math.floor(scaled);
+  const tie = scaled - low === 0.5 && Number.isInteger(x * 2 ** (digits + 1));
+  return tie ? ((low + low % 2) / 10 ** digits).toFixed(digits) : x.toFixed(digits);
+}
+
 function short(x) { // three digits, never an exponent
   const size = Math.abs(x);
   if (size < 5e-5) return "0";
@@ -152,7 +158,7 @@ function start(panel, given) {
         const why = impossible(name, options[k][1]);
         tick.className = why ? "impossible" : k === i ? "chosen" : "";
         tick.title = why;
-        tick.style.left = `${8 + k / (options.length - 1) * (310 - 16)}px`;
+        tick.style.left = `calc(8px + ${k / (options.length - 1)} * (100% - 16px))`;
       });
     };
     const body = scale ? html("span", {}, input, html("span", { class: "scale", "aria-hidden": "true" }, ticks)) : input;

@@ -44,15 +44,15 @@ const panel = {
     if (data.problem) return `${data.block} with N = ${data.channels} can't be built: ${data.problem}.`;
     const { parameters: count, full, groups, size } = data;
     const compared = count === full ? "as many as S"
-      : count > full ? `${(count / full).toFixed(2)} times as many as S (${grouped(full)})`
-        : `${(full / count).toFixed(1)} times fewer than S (${grouped(full)})`;
+      : count > full ? `${fixed(count / full, 2)} times as many as S (${grouped(full)})`
+        : `${fixed(full / count, 1)} times fewer than S (${grouped(full)})`;
     const said = `${data.block} with N = ${data.channels}: ${grouped(count)} parameters in its convolutions, ${compared}; `
       + `${countWords(data.mult_adds)} multiply-adds at ${size}×${size}, compared with ${countWords(full * size ** 2)}.`;
     if (groups === 1) return said + " Nothing is grouped here.";
     const base = data.base === "S" ? "S" : `${data.base.split("(")[0]}, ${grouped(data.promise * groups)}`;
     return said + ` ${groups} groups do not make it ${groups} times cheaper (than ${base}): the 1×1 layers, which no `
       + `number of groups makes smaller, have ${grouped(data.pointwise)} parameters, `
-      + `${Math.round(100 * data.pointwise / count)} % of the block.`;
+      + `${fixed(100 * data.pointwise / count)} % of the block.`;
   },
 
   unused(name, { kind }, given) {

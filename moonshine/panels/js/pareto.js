@@ -32,7 +32,7 @@ const panel = {
       ({ ...point, shown: blocks === "all" || blocks === point.family, fits: point.parameters <= budget }));
     const front = paretoFront(points.filter(point => point.shown));
     const fitting = front.filter(point => point.fits);
-    const find = label => tables.at.find(point => point.label === label), [rival, deep] = [find(given.rival), find(given.depthwise)];
+    const find = label => tables[method].find(point => point.label === label), [rival, deep] = [find(given.rival), find(given.depthwise)];
     return {
       dataset, method, budget, blocks, points, front,
       best: fitting.reduce((best, point) => best && best.error <= point.error ? best : point, null),
@@ -49,10 +49,10 @@ const panel = {
     const networks = data.blocks === "all" ? "any network" : `family ${data.blocks}`;
     const choice = best === null ? "none fits."
       : `${best.label} has the lowest error, ${best.error.toFixed(2)} %, with ${grouped(best.parameters)} parameters, `
-        + `${Math.round(100 * best.parameters / teacher.parameters)} % of the teacher's (${teacher.error.toFixed(2)} %).`;
+        + `${fixed(100 * best.parameters / teacher.parameters)} % of the teacher's (${teacher.error.toFixed(2)} %).`;
     const pair = each => `${given.methods[each.method]} against ${given.methods[each.other]}`;
     return `${given.datasets[data.dataset]}, ${networks}, method ${given.methods[data.method]}, at most ${grouped(data.budget)} parameters: ${choice}\n`
-      + `Depthwise is not best: with AT, G(N) has ${lead.points.toFixed(2)} points more error than ${data.rival}, `
+      + `Depthwise is not best: G(N) has ${lead.points.toFixed(2)} points more error than ${data.rival}, `
       + `with ${grouped(lead.parameters[0] - lead.parameters[1])} fewer parameters.\n`
       + `KD does not always help: of 25 students, its error is lower than that of scratch for ${first.lower}, equal for ${first.equal}, higher for ${first.higher}. `
       + others.map(each => `${pair(each)}: ${each.lower}, ${each.equal}, ${each.higher}`).join("; ") + ".";
@@ -110,8 +110,8 @@ const panel = {
       if (!point.shown) return svg("circle", { cx: x, cy: y, r: 2.5, fill: "var(--line)", opacity: 0.6 });
       return svg("g", { transform: `translate(${x} ${y})`, "data-point": i, tabindex: i === order[0] || ui.over === `${i}` ? 0 : -1,
         role: "img", "aria-label": this.card(point, data, given).join(", ") },
-        svg("circle", { r: 11, class: "hit" }),
-        svg("path", { d: shape, fill: point.fits ? color : "var(--bg)", stroke: color, "stroke-width": 1.8 }));
+        svg("path", { d: shape, fill: point.fits ? color : "var(--bg)", stroke: color, "stroke-width": 1.8 }),
+        svg("circle", { r: 11, class: "hit" }));
     }));
   },
 

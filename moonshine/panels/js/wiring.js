@@ -107,7 +107,7 @@ const panel = {
       rect(left + cell * i, top + cell * o, cell, cell, { fill: "var(--muted)", stroke: "var(--bg)", "stroke-width": 0.6 })));
     const ticks = all.filter(i => i % 5 === 0);
     return svg("g", {},
-      text(left, top - 10, "which output depends on which input", { class: "title" }),
+      text(left, top - 10, "output depends on input", { class: "title" }),
       svg("g", {}, cells),
       rect(left, top, side, side, { fill: "none", stroke: "var(--line)" }),
       rect(left + cell * data.channel, top, cell, side, { fill: "none", stroke: "var(--red)", "stroke-width": 2.5 }),

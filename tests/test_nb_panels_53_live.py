@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 def test_numbers_are_for_people():
     test_eq([short(x) for x in (0, -0.5, 28.8, 999.9, 1178.4)], ["0", "−0.5", "28.8", "1,000", "1,178"])
+    test_eq((short(1.9972), short(1.9972, 4)), ("2", "1.997"))
     test_eq(
         [count_words(n) for n in (9344, 2_359_296, 1_208_000_000)], ["9,344", "2.36 million", "1,208 million"]
     )

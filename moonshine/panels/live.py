@@ -18,12 +18,15 @@ from matplotlib.figure import Figure
 from ..errors import InputError, lookup
 
 # %% ../../nbs/panels/53_live.ipynb #a306b694
-def short(x: float) -> str:
-    "Return a number with three digits, without an exponent, and with a proper minus sign."
+def short(
+    x: float,
+    digits: int = 3,  # significant digits
+) -> str:
+    "Return a number with a few digits, without an exponent, and with a proper minus sign."
     size = abs(x)
     if size < 5e-5:
         return "0"
-    return "−" * (x < 0) + (f"{size:,.0f}" if size >= 999.5 else f"{size:.3g}")
+    return "−" * (x < 0) + (f"{size:,.0f}" if size >= 999.5 else f"{size:.{digits}g}")
 
 
 def count_words(count: float) -> str:

@@ -170,9 +170,9 @@ def _gradient_in_words(gradient, gradient_at_1, teacher_at_1):
 def describe_kd(data: dict) -> str:
     "Describe the loss, its minimum, and the gradient of the soft term."
     T, weights, terms, convention = (data[key] for key in ("temperature", "weights", "terms", "convention"))
-    parts = " + ".join(f"{short(weights[name])} × {name} {short(terms[name])}" for name in terms)
+    parts = " + ".join(f"{short(weights[name])} × {name} {short(terms[name], 4)}" for name in terms)
     lines = [
-        f"Total {short(data['total'])} = {parts}. "
+        f"Total {short(data['total'], 4)} = {parts}. "
         f"The soft term's weight is {_weight_in_words(T, data['alpha'], convention)}",
         _floor_in_words(T, data["floor"], terms["soft"], convention),
         _gradient_in_words(data["gradients"]["soft"], data["soft_at_1"], data["teacher_at_1"]),

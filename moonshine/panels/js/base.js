@@ -22,10 +22,10 @@ function fixed(x, digits = 0) { // ties go to the even digit, as in Python
   return tie ? ((low + low % 2) / 10 ** digits).toFixed(digits) : x.toFixed(digits);
 }
 
-function short(x) { // three digits, never an exponent
+function short(x, digits = 3) { // never an exponent
   const size = Math.abs(x);
   if (size < 5e-5) return "0";
-  return (x < 0 ? "−" : "") + (size >= 999.5 ? grouped(size) : String(Number(size.toPrecision(3))));
+  return (x < 0 ? "−" : "") + (size >= 999.5 ? grouped(size) : String(Number(size.toPrecision(digits))));
 }
 
 function countWords(n) { // 9,344; 2.36 million; 1,208 million

@@ -52,7 +52,7 @@ const panel = {
   },
 
   describe({ temperature: T, alpha, convention, weights, terms, floor, total: sum, gradients, soft_at_1, teacher_at_1 }) {
-    const parts = Object.keys(terms).map(name => `${short(weights[name])} × ${name} ${short(terms[name])}`).join(" + ");
+    const parts = Object.keys(terms).map(name => `${short(weights[name])} × ${name} ${short(terms[name], 4)}`).join(" + ");
     const paper = softWeight(T, alpha, 10, "paper");
     const weight = {
       paper: `2T²α = ${short(paper)}; the released code uses a tenth of it, one over the number of classes.`,
@@ -67,7 +67,7 @@ const panel = {
       : `${fixed(100 * share)} % of its gradient is on the ${teacher_at_1.filter(p => p < 0.01).length} classes that the `
         + `teacher itself gives less than 1 %; at T = 1 it would be ${fixed(100 * then)} %. `
         + `Size of the gradient ${size(gradients.soft)}, at T = 1 ${size(soft_at_1)}.`;
-    return `Total ${short(sum)} = ${parts}. The soft term's weight is ${weight}\n${least}\n${push}`;
+    return `Total ${short(sum, 4)} = ${parts}. The soft term's weight is ${weight}\n${least}\n${push}`;
   },
 
   choose(name, value) { // a case brings its own logits
@@ -172,7 +172,7 @@ const panel = {
         rect(92, y, term(value(data, name)) - 92, 18, looks[name]),
         name === "soft" && floor >= 1e-3 ? rect(92, y, term(floor) - 92, 18, { fill: "url(#hatch-blue)", stroke: "var(--blue)" }) : svg("rect"),
         ui.ghost ? rect(92, y - 2, term(value(ui.ghost, name)) - 92, 22, { class: "ghost" }) : svg("rect"),
-        text(term(value(data, name)) + 7, y + 13, `${short(data.weights[name])} × ${short(data.terms[name])} = ${short(value(data, name))}`, { class: "halo" }))));
+        text(term(value(data, name)) + 7, y + 13, `${short(data.weights[name])} × ${short(data.terms[name], 4)} = ${short(value(data, name), 4)}`, { class: "halo" }))));
   },
 
   own(state, given, who, i, value) { // the state with one logit changed

@@ -80,7 +80,7 @@ const panel = {
     const left = 40, column = (width - left) / given.classes.length;
     const plots = { logits: [44, 182], chances: [246, 336], push: [372, 528] };
     const signed = v => Math.sign(v) * Math.log10(1 + Math.abs(v) / 0.01), [top, bottom] = plots.push;
-    return { width, height: 680, left, column, plots, wide: Math.min(0.38 * column, 26),
+    return { width, height: 692, left, column, plots, wide: Math.min(0.38 * column, 26),
       middle: i => left + column * (i + 0.5),
       logit: linear(LEAST, MOST, 182, 44), chance: linear(0, 1, 336, 246),
       push: v => linear(-3, 3, bottom, top)(clamp(signed(v), -3, 3)),
@@ -100,11 +100,12 @@ const panel = {
       this.drawTerms(view, data, ui)];
   },
 
-  drawClasses(view, given) {
+  drawClasses(view, given) { // below the logits and below the push; in two rows where columns are narrow
+    const drop = i => view.column < 64 && i % 2 ? 12 : 0;
     return svg("g", {}, given.classes.map((name, i) => {
-      const bold = i === given.label ? { "font-weight": 700, style: "fill: var(--text)" } : {};
-      return svg("g", {}, [[198, name], [546, name]].map(([y, words]) => text(view.middle(i), y, words, { "text-anchor": "middle", class: "tick", ...bold })),
-        i === given.label ? [210, 558].map(y => text(view.middle(i), y, "the label", { "text-anchor": "middle", class: "tick", ...bold })) : []);
+      const label = i === given.label, bold = label ? { "font-weight": 700, style: "fill: var(--text)" } : {};
+      const words = (y, said) => text(view.middle(i), y + drop(i), said, { "text-anchor": "middle", class: "tick", ...bold });
+      return svg("g", {}, [198, 546].map(y => [words(y, name), label ? words(y + 12, "the label") : null]));
     }));
   },
 
@@ -155,18 +156,18 @@ const panel = {
       Object.entries(looks).map(([name, look], k) => svg("g", {}, data.gradients[name].map((v, i) => this.bar(x(i, k), push(0), push(-v), wide - 1, look)))),
       svg("g", {}, ghost ? ghost.gradients.soft.map((v, i) => this.bar(x(i, 1), push(0), push(-v), wide - 1, { class: "ghost" })) : []),
       svg("g", {}, data.soft_at_1.map((v, i) => diamond(middle(i), push(-v)))),
-      svg("g", {}, legend(view.left, 568, [[swatch(looks.hard), "hard"], [swatch(looks.soft), "soft"], [swatch(looks.total), "total"],
+      svg("g", {}, legend(view.left, 578, [[swatch(looks.hard), "hard"], [swatch(looks.soft), "soft"], [swatch(looks.total), "total"],
         [(a, b) => diamond(a + 8, b + 5), "soft if T were 1"], [swatch({ fill: "url(#hatch-blue)", stroke: "var(--blue)" }), "soft, can't be learned away"]])));
   },
 
   drawTerms(view, data, ui) {
-    const { term } = view, rows = { hard: 612, soft: 638 }, value = (each, name) => each.weights[name] * each.terms[name];
+    const { term } = view, rows = { hard: 622, soft: 648 }, value = (each, name) => each.weights[name] * each.terms[name];
     const floor = data.weights.soft * data.floor, looks = { hard: { fill: "url(#hatch-red)", stroke: "var(--red)" }, soft: { fill: "var(--blue)" } };
     const ticks = [0.001, 0.01, 0.1, 1, 10, 100, 1000];
     return svg("g", {},
-      text(view.left, 601, "weighted terms, logarithmic", { class: "title" }),
-      ticks.map(tick => [line(term(tick), 606, term(tick), 660, "grid"), text(term(tick), 674, tick.toLocaleString("en-US"), { "text-anchor": "middle", class: "tick" })]),
-      line(92, 606, 92, 660),
+      text(view.left, 611, "weighted terms, logarithmic", { class: "title" }),
+      ticks.map(tick => [line(term(tick), 616, term(tick), 670, "grid"), text(term(tick), 684, tick.toLocaleString("en-US"), { "text-anchor": "middle", class: "tick" })]),
+      line(92, 616, 92, 670),
       Object.entries(rows).map(([name, y]) => svg("g", {},
         text(86, y + 13, `${name} term`, { "text-anchor": "end" }),
         rect(92, y, term(value(data, name)) - 92, 18, looks[name]),

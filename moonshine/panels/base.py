@@ -258,10 +258,10 @@ class Panel(_Redrawing):
 
 # %% ../../nbs/panels/54_panel.ipynb #0000000e
 def show(
-    panel: Panel,
+    panel,  # a `Panel` or a `LivePanel`
     static: bool = True,  # also leave the image and the text where widgets don't run
 ):
-    "Display a panel, and below it a static copy of what it shows now."
+    "Display a panel, alive, and below it a static copy of what it shows now, for readers without it."
     display(panel)
     if not static:
         return

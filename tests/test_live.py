@@ -4,8 +4,11 @@ The tests are skipped without Chromium or playwright; with MOONSHINE_REQUIRE_BRO
 Screenshots go to MOONSHINE_SCREENSHOTS or a temporary folder.
 """
 
+import html
+import json
 import os
 import random
+import re
 from decimal import Decimal
 from itertools import product
 from math import isclose, prod
@@ -15,8 +18,9 @@ from statistics import median
 import pytest
 import torch
 from browser_kit import find_chromium, what_is_missing
+from conftest import ROOT
 
-from moonshine.panels.live import live_html, live_page
+from moonshine.panels.live import live_html, live_page, script
 from moonshine.panels.widgets import block_panel, kd_panel, pareto_panel, wiring_panel
 
 MAKE = dict(block=block_panel, wiring=wiring_panel, kd=kd_panel, pareto=pareto_panel)
@@ -411,6 +415,23 @@ def test_a_living_panel_hides_its_copy_and_follows_the_theme(opened, outputs):
     assert needed <= tall <= needed + 10
     stripped = opened(outputs.format(live=alive.split("<iframe")[0] + "</div>"))  # as on GitHub
     assert stripped.evaluate(hidden) == [False, False, False]
+
+
+# Storage
+
+
+def test_notebooks_store_the_panels_of_today():
+    """A stored iframe holds a copy of the JavaScript: after a change, run the notebooks that show panels."""
+    stored = 0
+    for path in sorted((ROOT / "nbs").rglob("*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+        for made in ("".join(data.get("text/html", "")) for data in outputs):
+            if name := re.search(r'class="moonshine-live moonshine-(\w+)"', made):
+                stored += 1
+                for file in ("base.css", "base.js", f"{name[1]}.js"):
+                    assert html.escape(script(file)) in made, f"{path.name} has another {file}: run it again"
+    assert stored >= 4
 
 
 # Speed

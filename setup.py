@@ -54,7 +54,7 @@ setup(
     # install instead loses to the namespace package that Python sees in the clone's own folder, when started
     # beside it.
     package_dir={"": "."},
-    package_data={"moonshine": ["facts/*", "facts/*/*", "facts/*/*/*", "**/*.js", "**/*.css", "panels/js/*"]},
+    package_data={"moonshine": ["facts/*", "facts/*/*", "facts/*/*/*", "**/*.js", "**/*.css"]},
     include_package_data=False,
     cmdclass={"build_py": BuildWithCourse},
     entry_points={"console_scripts": settings["console_scripts"].split()},

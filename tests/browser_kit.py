@@ -216,8 +216,20 @@ class LessonPage:
             i => i.naturalWidth > 0 && i.getBoundingClientRect().width > 0).length""")
 
     def panels(self) -> list["PanelOnPage"]:
-        """Return the live panels, from top to bottom."""
-        return [PanelOnPage(self, index) for index in range(self.count(".jp-Notebook .moonshine-panel"))]
+        """Return the panels that work, from top to bottom: widgets, and pages in the page."""
+        found = self.page.locator(PANELS)
+        kinds = [found.nth(i).evaluate("e => e.matches('.moonshine-live')") for i in range(found.count())]
+        return [(LiveOnPage if live else PanelOnPage)(self, i) for i, live in enumerate(kinds)]
+
+    def alive(self) -> int:
+        """Count the panels that work without a kernel, and hide their stored image."""
+        frames = self.page.locator(".jp-Notebook .moonshine-live iframe")
+        for i in range(frames.count()):
+            frames.nth(i).scroll_into_view_if_needed()
+            self.page.wait_for_function(
+                "e => e.parentElement.dataset.alive", arg=frames.nth(i).element_handle()
+            )
+        return frames.count()
 
     def save(self) -> None:
         """Save the notebook and wait until it is written."""
@@ -240,23 +252,31 @@ class LessonPage:
         self.set_width(**size)
 
 
+PANELS = ".jp-Notebook .moonshine-panel, .jp-Notebook .moonshine-live"
+
+
 class PanelOnPage:
-    """A live panel, identified by its index on the page."""
+    """A panel made of widgets, identified by its index among all panels on the page."""
 
     def __init__(self, lesson: LessonPage, index: int):
         self.lesson, self.page = lesson, lesson.page
-        self.element = self.page.locator(".jp-Notebook .moonshine-panel").nth(index)
+        self.element = self.page.locator(PANELS).nth(index)
         classes = self.element.get_attribute("class").split()
         ours = [c.removeprefix("moonshine-") for c in classes if c.startswith("moonshine-")]
-        self.name = next(name for name in ours if name != "panel")
+        self.name = next(name for name in ours if name not in ("panel", "live"))
+        self.inside = self.where_to_look()
         self.image, self.status = (
             self.element.locator(".moonshine-image"),
-            self.element.locator("[role=status]"),
+            self.inside.locator("[role=status]"),
         )
         self.code_cell = self.element.evaluate("""p => [
             ...document.querySelectorAll('.jp-Notebook .jp-CodeCell')]
             .indexOf(p.closest('.jp-CodeCell'))""")
         self.texts, self.sources = set(), set()
+
+    def where_to_look(self):
+        """Return what holds the controls."""
+        return self.element
 
     def check(self, holds, message: str) -> None:
         """Assert something about this panel."""
@@ -310,7 +330,7 @@ class PanelOnPage:
 
     def controls(self, selector: str) -> list:
         """Return the enabled controls of one kind."""
-        found = self.element.locator(selector)
+        found = self.inside.locator(selector)
         alive = "e => e.offsetParent && !e.closest('[disabled]')"
         return [found.nth(i) for i in range(found.count()) if found.nth(i).evaluate(alive)]
 
@@ -425,6 +445,99 @@ class PanelOnPage:
             const below = outputs.slice(outputs.findIndex(output => output.contains(p)) + 1).slice(0, 2);
             const hidden = output => output.getBoundingClientRect().height === 0;
             return below.length === 2 && below.every(hidden); }""")
+
+
+class LiveOnPage(PanelOnPage):
+    """A panel that is a page of its own, in an iframe."""
+
+    def where_to_look(self):
+        """Return the page in the page, when it has been drawn."""
+        self.element.scroll_into_view_if_needed()
+        handle = self.element.element_handle()
+        self.page.wait_for_function("e => e.dataset.alive", arg=handle)
+        return self.element.locator("iframe").element_handle().content_frame()
+
+    def number(self) -> int:
+        """Return how many times the panel was drawn."""
+        return int(self.inside.evaluate("document.documentElement.dataset.n"))
+
+    def look(self) -> None:
+        """Check what every state must show: a drawing and a text."""
+        text, drawing = self.shows()[::-1]
+        self.check(len(text) > 20 and len(drawing) > 1000, f"shows nothing: {text!r}")
+        self.texts.add(text)
+        self.sources.add(drawing)
+
+    def shows(self) -> tuple:
+        """Return the drawing and the text."""
+        return self.inside.locator("main svg").inner_html(), self.status.inner_text()
+
+    def wait_beyond(self, before: int, what: str) -> None:
+        """Wait for a drawing later than number `before`."""
+        try:
+            self.inside.wait_for_function("n => +document.documentElement.dataset.n > n", arg=before)
+        except Exception as error:
+            self.check(False, f"{what}: nothing is drawn ({type(error).__name__})")
+        self.check(True, "")
+        self.page.wait_for_timeout(60)
+
+    def by_keyboard(self) -> int:
+        """Operate all sliders, menus, checkboxes and bars by keyboard; count the effects."""
+        actions = [
+            ("slider", lambda s=slider: self.press_slider(s)) for slider in self.controls("[type=range]")
+        ]
+        actions += [("checkbox", lambda b=box: b.press("Space")) for box in self.controls("[type=checkbox]")]
+        actions += [
+            ("menu", lambda m=menu: m.select_option(index=self.other(m))) for menu in self.controls("select")
+        ]
+        actions += [
+            ("radio", lambda r=row: self.press_radio(r)) for row in self.controls("[role=radiogroup]")
+        ]
+        for bar in self.inside.locator("[data-drag]").all()[:3]:
+            actions.append(("bar", lambda b=bar: b.press("ArrowUp")))
+        return sum(self.moves(f"{what} by keyboard", act) for what, act in actions)
+
+    def press_slider(self, slider) -> None:
+        """Move a slider by one step, to the right unless it is at its end."""
+        if slider.is_enabled():  # an earlier action may have taken its meaning away
+            slider.press("ArrowLeft" if slider.evaluate("s => s.value === s.max") else "ArrowRight")
+        else:
+            self.inside.evaluate("live.change({})")
+
+    def press_radio(self, row) -> None:
+        """Choose the next of a row of choices."""
+        row.locator(":checked").press("ArrowRight")
+
+    def other(self, menu) -> int:
+        """Return the index of an option that is not selected; the first one is hidden."""
+        return 2 if menu.evaluate("m => m.selectedIndex") == 1 else 1
+
+    def by_pointer(self) -> int:
+        """Drag what can be dragged, and press all presets; return how many had an effect."""
+        shown = 0
+        for bar in self.inside.locator("[data-drag] .hit").all()[:2]:
+            shown += self.moves("a drag", lambda b=bar: self.drag_part(b))
+        for button in self.inside.locator("button").all():
+            shown += self.moves("a preset", button.click)
+        return shown
+
+    def drag_part(self, part) -> None:
+        """Drag a part of the drawing by 50 pixels, to the left and up."""
+        part.scroll_into_view_if_needed()
+        box = part.bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        for way in (0.5, 1):
+            self.page.mouse.move(x - 50 * way, y - 50 * way)
+        self.page.mouse.up()
+
+    def too_wide(self) -> list[str]:
+        """Return the parts that extend beyond the cell, the window or the page in the page."""
+        inside = self.inside.evaluate(
+            "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+        )
+        return [*super().too_wide(), *(["the page in the iframe"] if inside else [])]
 
 
 OTHER_CHOICE = ".widget-toggle-button:not(.mod-active)"

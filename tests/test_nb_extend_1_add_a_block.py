@@ -17,7 +17,7 @@ from moonshine.costs.counting import mult_adds, paper_parameters
 from moonshine.models.resnet import resnet18_half
 from moonshine.models.segmentation import erfnet
 from moonshine.models.wide_resnet import wrn
-from moonshine.panels.costs import block_design, draw_block
+from moonshine.panels.costs import block_design, block_panel, chain_formulas, draw_block
 from moonshine.plots.figures import block_diagram, block_family, point_kinds
 from moonshine.surgery.sites import plan
 from moonshine.surgery.student import cheapen
@@ -110,6 +110,8 @@ def test_panels_and_plots_know_it():
         test_eq([row["label"] for row in data["layers"]], ["3×3", "shuffle", "1×1"])
         test_eq((data["parameters"], data["groups"], data["base"]), (2 * 64**2 * 10 // 4, 4, "S"))
         draw_block(data)
+        test_eq([layer["kernel"] for layer in chain_formulas()["GS"]["layers"]], [9, 0, 1])
+        test_eq(block_panel(kind="GS", groups="4").data, data)
         words = [text.get_text() for text in block_diagram("GS(4)", 64).axes[0].texts]
         assert any(text.startswith("shuffle, 64 → 64") for text in words), words
         test_eq(point_kinds()[block_family("GS(4)")], "GS: grouped, shuffled")

@@ -8,6 +8,8 @@ from unittest.mock import patch
 
 from fastcore.test import test_eq, test_fail
 
+from moonshine.panels.live import png
+
 os.environ["MOONSHINE_RAISE"] = "1"  # a callback that fails fails the test
 
 

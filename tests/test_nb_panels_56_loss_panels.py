@@ -82,16 +82,25 @@ def test_kd_panel_makes_its_point():
     )
     assert now > 3 * then and f"{100 * then:.0f} %" in panel.text
     assert "2T²α = 28.8; the released code uses a tenth" in panel.text and "can't be learned away" in panel.text
-    panel.controls["convention"].value = "code"
+    panel.choose(convention="code")
     assert "2T²α/10 = 2.88; a tenth of the 28.8" in panel.text and "does reach 0" in panel.text
-    panel.controls["convention"].value = "standard"
+    panel.choose(convention="standard")
     assert "T²α = 14.4; half of the 28.8" in panel.text
-    n = panel.renders
     panel.press("student = teacher")
     assert "100 % of its value can't be learned away" in panel.text and "is 0 for every logit" in panel.text
-    test_eq(panel.renders, n + 1)  # three controls, one redraw
     panel.press("no distillation")
-    test_eq(panel.data["weights"]["soft"], 0)
+    test_eq((panel.data["weights"]["soft"], panel.state), (0, KD_DEFAULT | dict(alpha=0.0)))  # a whole state
+
+
+def test_the_laboratory_takes_logits_of_your_own():
+    s, t = KD_CASES["both wrong: teacher says dog, student truck"]
+    own, named = kd_laboratory(student=s, teacher=t), kd_laboratory("both wrong: teacher says dog, student truck")
+    test_eq((own["total"], own["logits"]["teacher"].tolist()), (named["total"], list(t)))
+    equal = kd_laboratory("your own", 4.0, 1.0, "code", student=s, teacher=s)
+    test_close([equal["total"], equal["gradients"]["total"].abs().max()], [0, 0], 1e-12)
+    one = kd_laboratory("student = teacher", alpha=1.0, convention="code", student=s)  # the teacher's stay
+    assert one["total"] > 0.1
+    test_fail(lambda: kd_laboratory("your own"), contains="unknown case")
 
 
 def test_few_shapes_are_normalized_as_for_the_teacher():

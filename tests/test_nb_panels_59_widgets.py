@@ -2,7 +2,9 @@
 from moonshine.panels.widgets import *
 
 
+import json
 import os
+from pathlib import Path
 
 import matplotlib
 from fastcore.test import test_eq
@@ -17,6 +19,10 @@ def test_every_panel_opens_with_an_image_and_a_text():
         panel = info.make()
         test_eq(panel.name, name)
         assert panel.png.startswith(b"\x89PNG") and len(panel.text) > 60
-        assert f'data-n="{panel.renders}"' in panel.image.value
         assert info.control in panel.controls and not panel.text.startswith("This panel failed"), panel.text
-        assert 'alt="' in panel.image.value and f"moonshine-{name}" in panel._dom_classes
+        if isinstance(panel, LivePanel):
+            assert f'class="moonshine-live moonshine-{name}"' in panel._repr_mimebundle_()["text/html"]
+        else:
+            assert f'data-n="{panel.renders}"' in panel.image.value and 'alt="' in panel.image.value
+            assert f"moonshine-{name}" in panel._dom_classes
+    test_eq([name for name, info in PANELS.items() if info.budget <= 50], ["block", "wiring", "pareto", "kd"])

@@ -4,13 +4,12 @@
 
 # %% auto #0
 __all__ = ['BLUE', 'RED', 'GREEN', 'PINK', 'ORANGE', 'SKY', 'BLACK', 'GRAY', 'FULL_LABEL', 'HIDE_STATIC', 'safe_callback',
-           'canvas', 'axes_at', 'png', 'image_html', 'slider', 'buttons', 'menu', 'checkbox', 'PanelView',
-           'keep_controls', 'Panel', 'show', 'redraw_times']
+           'canvas', 'axes_at', 'image_html', 'slider', 'buttons', 'menu', 'checkbox', 'PanelView', 'keep_controls',
+           'Panel', 'show', 'redraw_times']
 
 # %% ../../nbs/panels/54_panel.ipynb #00000002
 import base64
 import html
-import io
 import os
 import textwrap
 import time
@@ -21,6 +20,7 @@ from IPython.display import display
 from matplotlib.figure import Figure
 
 from ..errors import lookup
+from .live import png
 from ..plots.figures import COLORS
 
 # %% ../../nbs/panels/54_panel.ipynb #00000005
@@ -67,13 +67,6 @@ def axes_at(
     return axes
 
 # %% ../../nbs/panels/54_panel.ipynb #5a1b0008
-def png(figure: Figure) -> bytes:
-    "Return a figure as a PNG."
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
-
-
 def image_html(
     image: bytes,  # PNG
     alt: str,  # the image in words
@@ -265,10 +258,10 @@ class Panel(_Redrawing):
 
 # %% ../../nbs/panels/54_panel.ipynb #0000000e
 def show(
-    panel: Panel,
+    panel,  # a `Panel` or a `LivePanel`
     static: bool = True,  # also leave the image and the text where widgets don't run
 ):
-    "Display a panel, and below it a static copy of what it shows now."
+    "Display a panel, alive, and below it a static copy of what it shows now, for readers without it."
     display(panel)
     if not static:
         return

@@ -1,4 +1,4 @@
-"""How fast the panels redraw: the median time from a control's change to the new image, for each panel.
+"""How fast the panels of widgets redraw: the median time from a control's change to the new image.
 
     python nbs/results/make_redraw.py
 
@@ -12,12 +12,14 @@ import matplotlib
 import torch
 
 from moonshine.panels.base import redraw_times
-from moonshine.panels.widgets import PANELS
+from moonshine.panels.widgets import PANELS, LivePanel
 from moonshine.training.provenance import machine
 
 rows = []
 for name, info in PANELS.items():
     panel = info.make()
+    if isinstance(panel, LivePanel):
+        continue  # make_panel_latency.py
     if name in ("attention", "where"):
         panel.controls["number"].options = list(range(8))
     times = redraw_times(panel, info.control)

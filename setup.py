@@ -19,7 +19,7 @@ def read_settings():
 
 
 class BuildWithCourse(build_py):
-    """Put the lessons, nbs/course/[1-9]_*.ipynb, into the package as moonshine/course for `moonshine lab`."""
+    """Put the lessons and their solutions into the package as moonshine/course for `moonshine lab`."""
 
     def run(self):
         super().run()
@@ -28,8 +28,10 @@ class BuildWithCourse(build_py):
         course = Path(self.build_lib, "moonshine", "course")
         shutil.rmtree(course, ignore_errors=True)  # an earlier build's
         course.mkdir(parents=True)
-        for lesson in sorted(HERE.glob("nbs/course/[1-9]_*.ipynb")):
-            shutil.copy(lesson, course)
+        for lesson in sorted(HERE.glob("nbs/course/**/[1-9]_*.ipynb")):
+            target = course / lesson.relative_to(HERE / "nbs" / "course")
+            target.parent.mkdir(exist_ok=True)
+            shutil.copy(lesson, target)
 
 
 settings = read_settings()

@@ -15,7 +15,7 @@ import pytest
 from browser_kit import LessonPage, LiveOnPage, Tally, find_chromium, jupyterlab_server, what_is_missing
 from conftest import ROOT
 
-from moonshine.cli.course_commands import copy_course, lessons
+from moonshine.cli.course_commands import copy_course, find_lessons
 
 COURSE = Path(os.environ.get("MOONSHINE_COURSE") or ROOT / "nbs" / "course")
 WIDTHS = 1280, 700
@@ -145,7 +145,7 @@ def keeps_its_images(lesson, panels):
     lesson.tally.check(lesson.alive() == live, f"only some of {live} panels live without the kernel's help")
 
 
-@pytest.mark.parametrize("lesson", [path.name for path in lessons(COURSE)], indirect=True)
+@pytest.mark.parametrize("lesson", [path.name for path in find_lessons(COURSE)], indirect=True)
 def test_lesson(lesson, tally, images):
     """Test one lesson from its first opening to its second."""
     opens_with_its_images(lesson)

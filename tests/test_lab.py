@@ -59,7 +59,7 @@ def test_lab_opens_lesson_1_in_a_copy(tmp_path):
     server = start_lab(tmp_path, "--port", str(port))
     try:
         address, token = wait_for_address(server, tmp_path / "log")
-        lessons = sorted(path.name for path in (tmp_path / "moonshine-course").iterdir())
+        lessons = sorted(path.name for path in (tmp_path / "moonshine-course").glob("*.ipynb"))
         assert len(lessons) == 9 and address == f"/lab/tree/{lessons[0]}"
         page = read(f"http://127.0.0.1:{port}{address}?token={token}")
         plugin = "@jupyterlab/apputils-extension:notification"

@@ -4,6 +4,7 @@ from moonshine.cli.course_commands import *
 
 import contextlib
 import io
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -11,6 +12,14 @@ from types import SimpleNamespace
 from unittest.mock import patch
 
 from fastcore.test import test_eq, test_fail
+
+
+def write_notebook(path):
+    "A notebook with one cell that has run."
+    result = dict(output_type="execute_result", data={"text/plain": "42"}, metadata={}, execution_count=3)
+    ran = dict(cell_type="code", source="6 * 7", outputs=[result], execution_count=3, metadata={})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(dict(cells=[ran], metadata={}, nbformat=4, nbformat_minor=5)))
 
 
 import moonshine
@@ -40,17 +49,20 @@ def test_a_checkout_comes_before_the_installed_course():
 def test_a_copied_course_overwrites_nothing():
     with tempfile.TemporaryDirectory() as name:
         source, target = Path(name, "course"), Path(name, "a", "mine")
-        source.mkdir()
-        for lesson in ("2_b.ipynb", "1_a.ipynb", "notes.ipynb"):
-            (source / lesson).write_text(lesson)
-        test_eq([path.name for path in lessons(source)], ["1_a.ipynb", "2_b.ipynb"])
+        for lesson in ("2_b.ipynb", "1_a.ipynb", "notes.ipynb", "solutions/1_a.ipynb"):
+            write_notebook(source / lesson)
+        test_eq([path.name for path in find_lessons(source)], ["1_a.ipynb", "2_b.ipynb"])
         test_eq(copy_course(source, target), [])
-        test_eq(sorted(path.name for path in target.iterdir()), ["1_a.ipynb", "2_b.ipynb"])
+        names = sorted(path.relative_to(target).as_posix() for path in target.rglob("*.ipynb"))
+        test_eq(names, ["1_a.ipynb", "2_b.ipynb", "solutions/1_a.ipynb"])
+        (cell,) = json.loads((target / "1_a.ipynb").read_text())["cells"]
+        test_eq((cell["source"], cell["outputs"], cell["execution_count"]), ("6 * 7", [], None))
+        test_eq(copy_course(source, target), [])  # nothing differs
         (target / "1_a.ipynb").write_text("my answer")
         (target / "2_b.ipynb").unlink()
         test_eq(copy_course(source, target), ["1_a.ipynb"])
         test_eq((target / "1_a.ipynb").read_text(), "my answer")
-        test_eq((target / "2_b.ipynb").read_text(), "2_b.ipynb")
+        assert (target / "2_b.ipynb").exists()
         test_fail(lambda: copy_course(source, source / "1_a.ipynb"), contains="is a file; name a folder")
         test_fail(lambda: copy_course(source, target / ".." / ".." / "course"), contains="the original lessons")
 
@@ -62,10 +74,11 @@ def test_quiet_lab_adds_settings_for_a_while():
     with patch.dict(os.environ, {"JUPYTER_CONFIG_PATH": "mine"}):
         with quiet_lab():
             first, added = os.environ["JUPYTER_CONFIG_PATH"].split(os.pathsep)
-            (settings,) = json.loads(
+            settings, widgets = json.loads(
                 Path(added, "labconfig", "default_setting_overrides.json").read_text()
             ).values()
         test_eq((first, settings["fetchNews"], settings["checkForUpdates"]), ("mine", "false", False))
+        test_eq(widgets, dict(saveState=True))
         test_eq((os.environ["JUPYTER_CONFIG_PATH"], Path(added).exists()), ("mine", False))
 
 
@@ -79,8 +92,7 @@ def test_lab_opens_a_copy_of_the_course():
     recorder = patch.dict(sys.modules, {"jupyterlab.labapp": SimpleNamespace(main=opened.append)})
     with tempfile.TemporaryDirectory() as name, recorder:
         package, mine = Path(name).resolve() / "moonshine", Path(name).resolve() / "mine"
-        (package / "course").mkdir(parents=True)
-        (package / "course" / "1_a.ipynb").write_text("as the package has it")
+        write_notebook(package / "course" / "1_a.ipynb")
         with patch.object(moonshine, "__file__", str(package / "__init__.py")):
             test_eq(run("lab", str(mine), "--no-browser", "--port", "9000")[::2], (0, ""))
             test_eq(opened, [[*options(mine, 9000), "--no-browser"]])
@@ -110,13 +122,13 @@ def test_lab_in_a_checkout_opens_a_copy():
     with tempfile.TemporaryDirectory() as name, recorder:
         checkout, mine = Path(name).resolve() / "checkout", Path(name).resolve() / "mine"
         original = checkout / "nbs" / "course" / "1_a.ipynb"
-        original.parent.mkdir(parents=True)
-        original.write_text("tracked")
+        write_notebook(original)
+        tracked = original.read_text()
         with patch.object(moonshine, "__file__", str(checkout / "moonshine" / "__init__.py")):
             test_eq(run("lab", str(mine))[::2], (0, ""))
             test_eq(opened[0][0], f"--ServerApp.root_dir={mine}")
             (mine / "1_a.ipynb").write_text("my answer")
-            test_eq(original.read_text(), "tracked")
+            test_eq(original.read_text(), tracked)
             status, out, err = run("lab", str(original.parent))
             test_eq((status, out, err.count("\n"), len(opened)), (2, "", 1, 1))
             assert "holds the original lessons; name another folder" in err, err

@@ -7,7 +7,7 @@ import os
 from fastcore.test import test_close, test_eq, test_fail
 
 from moonshine.lessons.answers import QUESTIONS, question
-from moonshine.lessons.score import SCORE
+from moonshine.lessons.scores import SCORE
 
 os.environ["MOONSHINE_RAISE"] = "1"  # a callback that fails fails the test
 called = []  # an entry for each time that an answer is computed

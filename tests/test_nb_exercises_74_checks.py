@@ -8,7 +8,7 @@ from io import StringIO
 from fastcore.test import test_eq, test_fail
 
 from moonshine.lessons.answers import EXERCISES, compare, compare_function, exercise
-from moonshine.lessons.score import SCORE
+from moonshine.lessons.scores import SCORE
 
 
 @exercise("0.e1", kind="recall", hint="Count the weights of one kernel first.")

@@ -57,6 +57,7 @@ LAYERS = [
     ["plots"],
     ["paper", "benchmarking"],
     ["panels"],
+    ["lessons"],
     ["cli"],
 ]
 ROOMS = [

@@ -18,6 +18,7 @@ SECTIONS = {
     "paper": "The paper's tables",
     "plots": "Figures",
     "panels": "Interactive panels",
+    "exercises": "Questions and exercises",
     "cli": "The command line",
     "extend": "Extending the package",
     "notes": "Notes",

@@ -7,7 +7,7 @@ __all__ = ['verdict', 'check', 'hint', 'yours']
 
 # %% ../../nbs/exercises/74_checks.ipynb #d210d5a7
 from .answers import EXERCISES, WAITING, find
-from .score import record
+from .scores import record
 
 # %% ../../nbs/exercises/74_checks.ipynb #a6639894
 def verdict(

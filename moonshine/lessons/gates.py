@@ -19,7 +19,7 @@ from IPython.display import display
 from ..errors import InputError
 from .answers import QUESTIONS, Question, find
 from .guesses import judge, read_number, with_unit, write_number
-from .score import record, so_far
+from .scores import record, so_far
 from ..panels.base import HIDE_STATIC, safe_callback
 
 # %% ../../nbs/exercises/73_gates.ipynb #5cb77657

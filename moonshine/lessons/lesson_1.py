@@ -138,7 +138,7 @@ def transposed(image, weight):
 @exercise(
     "1.e1",
     kind="implement",
-    hint="F.pad(image, [k // 2] * 4) pads both spatial dimensions; (weight * window) has the shape of weight.",
+    hint="F.pad(image, [k // 2] * 4) pads both dimensions; (weight * window) has the shape of weight.",
     ours=convolve,
 )
 def check_convolve(answer):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BLUE', 'RED', 'GREEN', 'PINK', 'ORANGE', 'SKY', 'BLACK', 'PALE', 'TEXT', 'CONVOLUTION_ALT', 'GROUPS_ALT',
-           'FAMILIES_SHOWN', 'FAMILIES_ALT', 'WRN_ALT', 'TEACHER_STUDENT_ALT', 'LOSS_FLOW_ALT', 'show_figure', 'paper',
+           'FAMILIES_SHOWN', 'FAMILIES_ALT', 'WRN_ALT', 'TEACHER_STUDENT_ALT', 'LOSS_FLOW_ALT', 'show_figure', 'sheet',
            'write', 'box', 'arrow', 'slab', 'convolution_diagram', 'wiring', 'matrix', 'groups_diagram',
            'families_diagram', 'wrn_parts', 'wrn_diagram', 'network_row', 'teacher_student_diagram',
            'loss_flow_diagram']
@@ -39,7 +39,7 @@ PALE = {BLUE: "#d6e6f2", RED: "#f7e0d3", GREEN: "#d3ece4", ORANGE: "#faeccf", BL
 TEXT = 9.5  # points
 
 
-def paper(height: float, width: float = 7.0):  # inches -> (Figure, Axes)
+def sheet(height: float, width: float = 7.0):  # inches -> (Figure, Axes)
     "An empty sheet whose coordinates are inches."
     figure = Figure(figsize=(width, height), dpi=100, layout="none")
     axes = figure.add_axes((0, 0, 1, 1))
@@ -97,7 +97,7 @@ def slab(axes, x, y, width, height, depth, color):
 # %% ../../nbs/plots/75_diagrams.ipynb #28cd3d67
 def convolution_diagram() -> Figure:
     "One output value of a convolution, and the weights that it needs."
-    figure, axes = paper(2.7)
+    figure, axes = sheet(2.7)
     slab(axes, 0.4, 0.65, 1.2, 1.2, 0.8, BLUE)
     slab(axes, 0.55, 1.15, 0.42, 0.42, 0.8, RED)
     slab(axes, 3.05, 1.0, 0.42, 0.42, 0.8, RED)
@@ -144,7 +144,7 @@ def matrix(axes, x, y, groups, channels=8, color=BLUE):
 
 def groups_diagram() -> Figure:
     "A full convolution, a grouped one, and a grouped one followed by a 1×1, as wirings and as matrices."
-    figure, axes = paper(3.75)
+    figure, axes = sheet(3.75)
     for x, groups, title, note in (
         (0.45, 1, "full convolution", "64 · k² weights"),
         (2.75, 4, "4 groups", "16 · k² weights"),
@@ -179,7 +179,7 @@ FAMILIES_SHOWN = {
 
 def families_diagram(channels: int = 64) -> Figure:
     "The layers of one residual block of each family, from top to bottom."
-    figure, axes = paper(4.0)
+    figure, axes = sheet(4.0)
     for column, (block, meaning) in enumerate(FAMILIES_SHOWN.items()):
         x, layers = 0.9 + 1.73 * column, block_layers(block, channels, channels)
         layers = layers * 2 if block[0] in "SG" else layers  # a bottleneck stands for both convolutions
@@ -223,7 +223,7 @@ def wrn_parts(depth: int, width: int, block: str = "S") -> list[dict]:
 
 def wrn_diagram(depth: int = 40, width: int = 2) -> Figure:
     "A Wide ResNet from image to logits, with the costs of its three groups."
-    figure, axes = paper(3.6)
+    figure, axes = sheet(3.6)
     parts = wrn_parts(depth, width)
     most = {key: max(part[key] for part in parts) for key in ("parameters", "mult_adds")}
     write(axes, 0.42, 2.5, "image\n3×32×32")
@@ -246,7 +246,7 @@ def wrn_diagram(depth: int = 40, width: int = 2) -> Figure:
 WRN_ALT = (
     "WRN-40-2: a first convolution to 16 channels, then three groups of six residual blocks with 32, 64 and "
     "128 channels on maps of 32×32, 16×16 and 8×8, then pooling and a linear layer. Most parameters are in "
-    "the third group; the multiply-adds are about the same in each."
+    "the third group; each group needs the same number of multiply-adds."
 )
 
 # %% ../../nbs/plots/75_diagrams.ipynb #f7742146
@@ -264,7 +264,7 @@ def network_row(axes, y, name, note, color):
 
 def teacher_student_diagram(block: str = "BG(2,4)") -> Figure:
     "A teacher and its student side by side, and where the two methods compare them."
-    figure, axes = paper(3.1)
+    figure, axes = sheet(3.1)
     size = {name: paper_parameters(wrn(40, 2, name)) * 4 / 1e6 for name in ("S", block)}
     network_row(axes, 2.5, "teacher\nWRN-40-2", f"{size['S']:.1f} MB", BLUE)
     xs, logits = network_row(axes, 0.6, "student\nsame outline", f"{block}, {size[block]:.1f} MB", RED)
@@ -285,7 +285,7 @@ TEACHER_STUDENT_ALT = (
 # %% ../../nbs/plots/75_diagrams.ipynb #fdd99c6d
 def loss_flow_diagram() -> Figure:
     "From an image through both networks to the terms of the loss."
-    figure, axes = paper(3.7)
+    figure, axes = sheet(3.7)
     box(axes, 0.6, 1.85, 0.8, 0.45, "image", BLACK)
     box(axes, 2.0, 3.0, 1.15, 0.55, "teacher\n(frozen)", BLUE)
     box(axes, 2.0, 0.8, 1.15, 0.55, "student", RED)

@@ -1,5 +1,5 @@
-"""Generated from nbs/exercises/72_score.ipynb by tools/export.py. Edit the notebook, not this file."""
-from moonshine.lessons.score import *
+"""Generated from nbs/exercises/72_scores.ipynb by tools/export.py. Edit the notebook, not this file."""
+from moonshine.lessons.scores import *
 
 
 import csv

@@ -6,8 +6,9 @@
 __all__ = ['BUDGET', 'QUARTER', 'DEPTHWISE', 'FIVE', 'TRIALS', 'fitting', 'students_that_fit', 'front_of',
            'networks_on_the_front', 'price_of_depthwise', 'dominates', 'dominators', 'students_that_dominate_depthwise',
            'smaller_networks_dominated', 'best_that_fits', 'students_that_kd_helps', 'sign_test', 'p_value_of_kd',
-           'expected_lowest', 'luck_of_the_lowest_of_ten', 'dominated_of_five', 'naive_front', 'the_front',
-           'wins_needed', 'the_sign_test', 'strictly', 'exposing_points', 'depthwise_on_the_rest', 'recommendation',
+           'expected_lowest', 'luck_of_the_lowest_of_ten', 'dominated_of_five', 'naive_front', 'strict_front',
+           'self_beaten_front', 'the_front', 'wins_needed', 'one_sided', 'exactly_this', 'not_capped', 'the_sign_test',
+           'strictly', 'exposing_points', 'depthwise_on_the_rest', 'recommendation', 'largest_only',
            'the_recommendation', 'optimism']
 
 # %% ../../nbs/course/solutions/7_the_pareto_front.ipynb #8d612496
@@ -237,13 +238,13 @@ def naive_front(points):
     return [place for place, point in enumerate(points) if not beaten(point)]
 
 
-def _strict_front(points):
+def strict_front(points):
     "The mistake of asking for a strict improvement in both respects."
     beaten = [any(a[0] < b[0] and a[1] < b[1] for a in points) for b in points]
     return [place for place, bad in enumerate(beaten) if not bad]
 
 
-def _self_beaten_front(points):
+def self_beaten_front(points):
     "The mistake of letting a point dominate itself or its equal."
     beaten = [any(a[0] <= b[0] and a[1] <= b[1] for a in points) for b in points]
     return [place for place, bad in enumerate(beaten) if not bad]
@@ -269,8 +270,8 @@ def the_front(answer):
         naive_front,
         *((points,) for points in TRIALS),
         mistakes=[
-            (_strict_front, "a point that ties in one respect and loses in the other is dominated too"),
-            (_self_beaten_front, "no point dominates itself or an equal one"),
+            (strict_front, "a point that ties in one respect and loses in the other is dominated too"),
+            (self_beaten_front, "no point dominates itself or an equal one"),
         ],
     )
 
@@ -285,19 +286,19 @@ def wins_needed(answer):
     return compare(answer, min(n for n in range(1, 30) if sign_test(n, 0) < 0.05), mistakes)
 
 # %% ../../nbs/course/solutions/7_the_pareto_front.ipynb #35a60ab2
-def _one_sided(won, lost):
+def one_sided(won, lost):
     "The mistake of counting one direction."
     return sum(comb(won + lost, i) for i in range(max(won, lost), won + lost + 1)) / 2 ** (won + lost)
 
 
-def _exactly(won, lost):
+def exactly_this(won, lost):
     "The mistake of taking the probability of exactly this result."
     return comb(won + lost, won) / 2 ** (won + lost)
 
 
-def _not_capped(won, lost):
+def not_capped(won, lost):
     "The mistake of letting a probability exceed 1."
-    return 2 * _one_sided(won, lost)
+    return 2 * one_sided(won, lost)
 
 
 @exercise(
@@ -309,9 +310,9 @@ def _not_capped(won, lost):
 def the_sign_test(answer):
     "Write a function of the wins and losses that returns the two-sided p-value of the sign test."
     mistakes = [
-        (_not_capped, "with as many wins as losses the two tails overlap; a probability is at most 1"),
-        (_one_sided, "count both directions: as many losses would be just as lopsided"),
-        (_exactly, "sum over everything at least as lopsided, not over exactly this result"),
+        (not_capped, "with as many wins as losses the two tails overlap; a probability is at most 1"),
+        (one_sided, "count both directions: as many losses would be just as lopsided"),
+        (exactly_this, "sum over everything at least as lopsided, not over exactly this result"),
     ]
     return compare_function(answer, sign_test, (13, 10), (10, 13), (23, 2), (1, 1), mistakes=mistakes)
 
@@ -357,7 +358,7 @@ def recommendation(
     return label, method, error, round(error - float(students()["WRN-40-2", "S"][f"{dataset}_scratch"]), 2)
 
 
-def _largest(megabytes, dataset):
+def largest_only(megabytes, dataset):
     "The mistake of looking at the largest network that fits."
     largest = max(fitting(megabytes * 250_000, "at", dataset), key=lambda point: point["parameters"])
     teacher = float(students()["WRN-40-2", "S"][f"{dataset}_scratch"])
@@ -372,7 +373,7 @@ def _largest(megabytes, dataset):
 def the_recommendation(answer):
     "Write recommend(megabytes, dataset), which returns (label, method, error, regret) or None."
     calls = ((0.9, "cifar10"), (0.9, "cifar100"), (1.5, "cifar100"), (0.4, "cifar10"))
-    known = [(_largest, "the largest network that fits is not always the one with the lowest error")]
+    known = [(largest_only, "the largest network that fits is not always the one with the lowest error")]
     why = compare_function(answer, recommendation, *calls, mistakes=known)
     if why:
         return why

@@ -7,8 +7,8 @@ from fastcore.test import test_close, test_eq
 from torch.nn import functional as F
 
 from moonshine.lessons.checks import verdict
-from moonshine.losses.attention import at_loss, attention_map, student_loss
-from moonshine.losses.kd import kd_loss
+from moonshine.losses.attention import at_loss, at_weight, attention_map, student_loss
+from moonshine.losses.kd import kd_loss, soft_weight
 
 
 def test_the_program_divides_by_the_classes():

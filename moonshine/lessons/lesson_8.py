@@ -176,13 +176,13 @@ def batchmean_kd(student, teacher, labels, T=4.0, alpha=0.9):
 
 def without_two(student, teacher, labels, T=4.0, alpha=0.9):
     "The mistake of leaving out the factor 2."
-    soft = F.kl_div(F.log_softmax(student / T, 1), F.softmax(teacher / T, 1), reduction="mean")
+    soft = F.kl_div(F.log_softmax(student / T, 1), F.softmax(teacher / T, 1), reduction="none").mean()
     return (1 - alpha) * F.cross_entropy(student, labels) + T**2 * alpha * soft
 
 
 def over_the_batch(student, teacher, labels, T=4.0, alpha=0.9):
     "The mistake of a softmax over the images."
-    soft = F.kl_div(F.log_softmax(student / T, 0), F.softmax(teacher / T, 0), reduction="mean")
+    soft = F.kl_div(F.log_softmax(student / T, 0), F.softmax(teacher / T, 0), reduction="none").mean()
     return (1 - alpha) * F.cross_entropy(student, labels) + 2 * T**2 * alpha * soft
 
 # %% ../../nbs/course/solutions/8_equation_and_code.ipynb #90bf508e

@@ -40,7 +40,7 @@ def test_all_three_smaller_networks_are_dominated():
     test_eq(smaller_networks_dominated(), 3)
 
 
-def test_the_best_that_fits_is_not_thelargest_only():
+def test_the_best_that_fits_is_not_the_largest():
     test_eq(best_that_fits(), "BG(2,M/8)")
     test_eq(max(fitting(), key=lambda point: point["parameters"])["label"], "BG(2,4)")
 

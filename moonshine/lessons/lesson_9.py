@@ -104,7 +104,7 @@ def speedup_of_depthwise() -> float:
 @question(
     "9.4",
     choices=("faster", "slower"),
-    because="Measured on this machine. Another machine, batch size or library may well decide differently.",
+    because="Measured just now. Another machine, batch size or library may well decide differently.",
 )
 def is_depthwise_faster():
     "Batch of one, on this machine: is the G(N) student faster or slower than the network it was made from?"
@@ -184,13 +184,13 @@ def the_largest_within(answer):
 # %% ../../nbs/course/solutions/9_cheapen_your_own.ipynb #9cdbd8c6
 @exercise("9.e2", kind="derive", hint="Set β · (3/L) / (H·W) of the smallest map equal to 1000/64.")
 def the_fitting_beta(answer):
-    "Which β does the rule give for maps of 14×14 and 7×7?"
+    "Which β does the rule give for maps of 10×10 and 5×5?"
     mistakes = [
-        (1000 * 49 / 64, "two layers are multiplied by 3/2 each; the rule has to undo that"),
-        (1000.0, "7×7 is smaller than 8×8, and there are two layers"),
-        (1000 * 196 / 64 / 1.5, "the rule looks at the smallest map"),
+        (1000 * 25 / 64, "two layers are multiplied by 3/2 each; the rule has to undo that"),
+        (1000.0, "5×5 is smaller than 8×8, and there are two layers"),
+        (1000.0 * 100 / 64 / 1.5, "the rule looks at the smallest map"),
     ]
-    return compare(answer, fitting_beta([(14, 14), (7, 7)]), mistakes, tolerance=0.001)
+    return compare(answer, fitting_beta([(10, 10), (5, 5)]), mistakes, tolerance=0.001)
 
 # %% ../../nbs/course/solutions/9_cheapen_your_own.ipynb #362d2fe1
 @exercise(

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from moonshine.costs.counting import mult_adds
 from moonshine.lessons.checks import verdict
+from moonshine.models.wide_resnet import wrn
 
 
 def test_the_questions_have_the_right_answers():

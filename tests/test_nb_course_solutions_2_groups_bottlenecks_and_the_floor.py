@@ -7,6 +7,7 @@ from fastcore.test import test_close, test_eq
 from torch import nn
 from torch.nn import functional as F
 
+from moonshine.blocks.families import convolution_parameters
 from moonshine.lessons.checks import verdict
 
 

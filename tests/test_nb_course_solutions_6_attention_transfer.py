@@ -7,7 +7,9 @@ from fastcore.test import test_close, test_eq
 from torch.nn import functional as F
 
 from moonshine.lessons.checks import verdict
+from moonshine.lessons.evidence import errors_of
 from moonshine.losses import attention
+from moonshine.losses.attention import activations
 
 
 def test_the_questions_have_the_right_answers():

@@ -2,8 +2,8 @@
 
     python nbs/results/make_lessons.py
 
-It trains nothing: it reads demo_seeds.jsonl, weights_study/ and scarce_cpu/, beside this file. Run it again when
-they have changed.
+It trains nothing: it reads demo_seeds.jsonl, weights_study/ and scarce_cpu/, beside this file. Run it again
+when they have changed.
 """
 
 import json

@@ -233,7 +233,7 @@ const panel = {
           "g",
           {},
           line(share(tick), y[0] - 6, share(tick), y[2] + thick + 6, "grid"),
-          text(share(tick), y[2] + thick + 19, tick === 100 ? "100 % of S" : `${tick}`, {
+          text(share(tick), y[2] + thick + 19, tick === 100 ? "100 % of S" : tick === 75 ? "" : `${tick}`, {
             "text-anchor": "middle",
             class: "tick",
           }),

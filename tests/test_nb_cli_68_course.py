@@ -95,14 +95,14 @@ def test_a_newer_lesson_comes_beside_the_old_one():
         test_eq(find_lessons(target)[0].name, "1_a.ipynb")  # what `moonshine lab` opens
 
 
-def test_settings_are_added_for_a_while():
+def test_quiet_lab_adds_settings_for_a_while():
     import os
 
     with patch.dict(os.environ, {"JUPYTER_CONFIG_PATH": "mine"}):
-        with lab_settings(QUIET | LARGE):
+        with quiet_lab():
             first, added = os.environ["JUPYTER_CONFIG_PATH"].split(os.pathsep)
             written = json.loads(Path(added, "labconfig", "default_setting_overrides.json").read_text())
-        test_eq((first, written), ("mine", QUIET | LARGE))
+        test_eq((first, written), ("mine", QUIET))
         test_eq((os.environ["JUPYTER_CONFIG_PATH"], Path(added).exists()), ("mine", False))
 
 

@@ -121,6 +121,9 @@ class GateView(ipywidgets.VBox):
         for name in ("panel", "gate", "closed"):
             self.add_class(f"moonshine-{name}")
 
+    def __repr__(self):
+        return "moonshine gate (it needs a running kernel)"
+
 # %% ../../nbs/exercises/73_gates.ipynb #fa0c0115
 class Gate(GateView):
     "A question that shows its answer after the reader has committed to a guess."

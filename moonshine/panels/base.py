@@ -275,7 +275,7 @@ def show(
 
 # %% ../../nbs/panels/54_panel.ipynb #4d0f9ac7
 def projector():
-    "Enlarge panels, gates and figures in this notebook, for a lecture."
+    "Enlarge text, panels, gates and figures in this notebook, for a lecture."
     style = f'<style class="moonshine-projector">{script("projector.css")}</style>'
     display({"text/html": style, "text/plain": ""}, raw=True)
 

@@ -215,6 +215,7 @@ def test_a_lecture_fills_the_screen(browser, projector, images):
     page.goto(projector[1])
     prose = page.locator(".jp-MarkdownCell p", has_text="One panel").first
     prose.wait_for()
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
     page.get_by_role("menuitem", name="Run", exact=True).click()  # as a lecturer does it
     page.get_by_text("Run All Cells", exact=True).click()
     panel = page.locator(".moonshine-panel")

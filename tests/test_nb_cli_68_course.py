@@ -14,10 +14,10 @@ from unittest.mock import patch
 from fastcore.test import test_eq, test_fail
 
 
-def write_notebook(path):
+def write_notebook(path, source="6 * 7"):
     "A notebook with one cell that has run."
     result = dict(output_type="execute_result", data={"text/plain": "42"}, metadata={}, execution_count=3)
-    ran = dict(cell_type="code", source="6 * 7", outputs=[result], execution_count=3, metadata={})
+    ran = dict(cell_type="code", source=source, outputs=[result], execution_count=3, metadata={})
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(dict(cells=[ran], metadata={}, nbformat=4, nbformat_minor=5)))
 
@@ -46,6 +46,14 @@ def test_a_checkout_comes_before_the_installed_course():
         test_eq(course_folder(package), checkout)
 
 
+def test_a_folded_lesson_keeps_its_cells():
+    text, code = (dict(cell_type=kind, source="1", metadata={}) for kind in ("markdown", "code"))
+    first, *rest = folded(dict(cells=[text, code], nbformat=4))["cells"]
+    hidden = [cell["metadata"].get("jupyter", {}).get("source_hidden", False) for cell in (first, *rest)]
+    test_eq((hidden, [cell["source"] for cell in rest]), ([True, False, True], ["1", "1"]))
+    assert first["source"].endswith("projector()")
+
+
 def test_a_copied_course_overwrites_nothing():
     with tempfile.TemporaryDirectory() as name:
         source, target = Path(name, "course"), Path(name, "a", "mine")
@@ -57,28 +65,44 @@ def test_a_copied_course_overwrites_nothing():
         test_eq(names, ["1_a.ipynb", "2_b.ipynb", "solutions/1_a.ipynb"])
         (cell,) = json.loads((target / "1_a.ipynb").read_text())["cells"]
         test_eq((cell["source"], cell["outputs"], cell["execution_count"]), ("6 * 7", [], None))
-        test_eq(copy_course(source, target), [])  # nothing differs
-        (target / "1_a.ipynb").write_text("my answer")
+        mine = json.loads((target / "1_a.ipynb").read_text())
+        mine["cells"][0]["source"] = "my answer"
+        (target / "1_a.ipynb").write_text(json.dumps(mine))
         (target / "2_b.ipynb").unlink()
-        test_eq(copy_course(source, target), ["1_a.ipynb"])
-        test_eq((target / "1_a.ipynb").read_text(), "my answer")
-        assert (target / "2_b.ipynb").exists()
+        test_eq(copy_course(source, target), [])  # the package's lessons are the same
+        assert "my answer" in (target / "1_a.ipynb").read_text() and (target / "2_b.ipynb").exists()
         test_fail(lambda: copy_course(source, source / "1_a.ipynb"), contains="is a file; name a folder")
         test_fail(lambda: copy_course(source, target / ".." / ".." / "course"), contains="the original lessons")
 
 
+def test_a_newer_lesson_comes_beside_the_old_one():
+    with tempfile.TemporaryDirectory() as name:
+        source, target = Path(name, "course"), Path(name, "mine")
+        for lesson in ("1_a.ipynb", "solutions/1_a.ipynb"):
+            write_notebook(source / lesson)
+        copy_course(source, target)
+        before = (target / "1_a.ipynb").read_text()
+        for version in ("_new", "_new_2"):
+            write_notebook(source / "1_a.ipynb", f"6 * 7  # {version}")
+            test_eq(copy_course(source, target), [f"1_a{version}.ipynb"])
+            assert version in (target / f"1_a{version}.ipynb").read_text()
+            test_eq(copy_course(source, target), [])  # once
+        test_eq((target / "1_a.ipynb").read_text(), before)
+        (target / "1_a.ipynb").write_text("something else")  # not a notebook, but the reader's
+        write_notebook(source / "1_a.ipynb")
+        test_eq(copy_course(source, target), ["1_a_new_3.ipynb"])
+        test_eq((target / "1_a.ipynb").read_text(), "something else")
+        test_eq(find_lessons(target)[0].name, "1_a.ipynb")  # what `moonshine lab` opens
+
+
 def test_quiet_lab_adds_settings_for_a_while():
-    import json
     import os
 
     with patch.dict(os.environ, {"JUPYTER_CONFIG_PATH": "mine"}):
         with quiet_lab():
             first, added = os.environ["JUPYTER_CONFIG_PATH"].split(os.pathsep)
-            settings, widgets = json.loads(
-                Path(added, "labconfig", "default_setting_overrides.json").read_text()
-            ).values()
-        test_eq((first, settings["fetchNews"], settings["checkForUpdates"]), ("mine", "false", False))
-        test_eq(widgets, dict(saveState=True))
+            written = json.loads(Path(added, "labconfig", "default_setting_overrides.json").read_text())
+        test_eq((first, written), ("mine", QUIET))
         test_eq((os.environ["JUPYTER_CONFIG_PATH"], Path(added).exists()), ("mine", False))
 
 
@@ -99,8 +123,14 @@ def test_lab_opens_a_copy_of_the_course():
             (mine / "1_a.ipynb").write_text("my answer")
             status, out, err = run("lab", str(mine))
             test_eq((status, err, len(opened), (mine / "1_a.ipynb").read_text()), (0, "", 2, "my answer"))
-            assert out.startswith("kept your versions of: 1_a.ipynb"), out
+            assert out.startswith("some lessons are newer than your copies, and come beside them: 1_a_new.ip"), (
+                out
+            )
             assert "Run ▸ Run All Cells" in out, out
+            test_eq(run("lab", str(mine / "projector"), "--projector")[::2], (0, ""))
+            assert "--LabApp.default_url=/doc/tree/1_a.ipynb" in opened.pop()
+            (first, second) = json.loads((mine / "projector" / "1_a.ipynb").read_text())["cells"]
+            test_eq((first["source"], second["metadata"]), (PROJECTOR, dict(jupyter=dict(source_hidden=True))))
             Path(name, "file").touch()
             for arguments, message in (
                 ((str(Path(name, "file")),), "is a file"),

@@ -69,6 +69,7 @@ def test_the_answer_is_nowhere_before_the_commit():
     called.clear()
     panel = Gate(one)
     page = panel.text + panel.note.value + panel.answer.value + repr(panel.get_state())
+    test_eq(repr(panel), "moonshine gate (it needs a running kernel)")
     assert not called and "36864" not in page and "36,864" not in page
     assert panel.buttons[COMMIT].disabled and "moonshine-closed" in panel._dom_classes
     panel.press(COMMIT)  # nothing happens without a guess

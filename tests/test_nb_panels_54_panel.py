@@ -109,3 +109,15 @@ def test_a_panel_that_fails_says_so():
 
     test_fail(move, contains="division by zero")  # setting `.value` raises the exception
     test_fail(lambda: panel.press("fail"), contains="division by zero")
+
+
+def test_the_style_sheet_comes_before_a_panel():
+    shown, panel = [], PanelView("empty", {}, [])
+    with patch.dict(show.__globals__, display=lambda given, **how: shown.append(given)):
+        show(panel, static=False)
+        projector()
+        show("a panel that needs no kernel", static=False)
+    (sheet, first), (large, other) = shown[:2], shown[2:]
+    test_eq((first, other), (panel, "a panel that needs no kernel"))
+    assert "jupyter-widgets-disconnected" in sheet["text/html"] and "http" not in sheet["text/html"]
+    assert "zoom" in large["text/html"] and "<script" not in large["text/html"]

@@ -59,11 +59,11 @@ def refused(capsys):
 
 
 def write_images(root="images", classes=("cat", "dog")):
-    for part in ("train", "test"):
+    for blue, part in enumerate(("train", "test")):
         for number, name in enumerate(classes):
             os.makedirs(f"{root}/{part}/{name}")
             for i in range(3):
-                Image.new("RGB", (32, 32), (80 * number, 40 * i, 0)).save(f"{root}/{part}/{name}/{i}.png")
+                Image.new("RGB", (32, 32), (80 * number, 40 * i, blue)).save(f"{root}/{part}/{name}/{i}.png")
 
 
 def teacher_file(path="checkpoints/T.pt", **changes):

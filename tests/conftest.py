@@ -44,7 +44,7 @@ def pytest_ignore_collect(collection_path, config):
     """Leave out the tests of the course where what it needs is not installed."""
     if collection_path.suffix != ".py" or not (missing := [name for name in COURSE if not find_spec(name)]):
         return None
-    roots = "|".join([*missing, r"moonshine\.panels"])
+    roots = "|".join([*missing, r"moonshine\.(panels|lessons|plots\.diagrams|plots\.story)"])
     text = collection_path.read_text(encoding="utf-8")
     if not re.search(rf"^(from|import) ({roots})\b", text, re.MULTILINE):
         return None

@@ -297,6 +297,7 @@ def test_every_committed_result_is_readable():
         "browser.json": {},
         "demo.json": {"data", "seeds", "recipe", "rows", "message", "wall"},
         "faults.json": {},
+        "panel_latency.json": {"machine"},
         "precision.json": {"teacher", "student", "recipe", "runs"},
         "redraw.json": {"machine", "rows"},
         "segmentation.json": {},

@@ -230,8 +230,8 @@ class LessonPage:
     def panels(self) -> list["PanelOnPage"]:
         """Return the panels that work, from top to bottom: widgets, and pages in the page."""
         found = self.page.locator(PANELS)
-        kinds = [found.nth(i).evaluate("e => e.matches('.moonshine-live')") for i in range(found.count())]
-        return [(LiveOnPage if live else PanelOnPage)(self, i) for i, live in enumerate(kinds)]
+        kinds = [found.nth(i).evaluate(KIND) for i in range(found.count())]
+        return [KINDS[kind](self, i) for i, kind in enumerate(kinds)]
 
     def alive(self) -> int:
         """Count the panels that work without a kernel, and hide their stored image."""
@@ -427,6 +427,34 @@ class PanelOnPage:
             return below.length === 2 && below.every(hidden); }""")
 
 
+class DrawnOnPage(PanelOnPage):
+    """A panel of widgets whose image is a page in an iframe."""
+
+    @property
+    def drawing(self):
+        """Return the page in the page, when it has been drawn; a reload makes another one."""
+        self.element.scroll_into_view_if_needed()
+        self.page.wait_for_function("e => e.dataset.n", arg=self.image.element_handle())
+        return self.image.locator("iframe").element_handle().content_frame()
+
+    def number(self) -> int:
+        """Return how many times the panel was drawn."""
+        return int(self.image.get_attribute("data-n") or 0)
+
+    def look(self) -> None:
+        """Check what every state must show: a drawing, a text, and no error."""
+        drawing, text = self.shows()
+        self.check(len(text) > 20, f"has no text: {text!r}")
+        self.check(len(drawing) > 1000 or text in drawing, f"draws nothing: {drawing}")  # or says why not
+        self.check("This panel failed" not in text, text)
+        self.texts.add(text)
+        self.sources.add(drawing)
+
+    def shows(self) -> tuple:
+        """Return the drawing and the text."""
+        return self.drawing.locator("main svg").inner_html(), self.status.inner_text()
+
+
 class LiveOnPage(PanelOnPage):
     """A panel that is a page of its own, in an iframe."""
 
@@ -521,3 +549,5 @@ class LiveOnPage(PanelOnPage):
 
 
 OTHER_CHOICE = ".widget-toggle-button:not(.mod-active)"
+KIND = "e => e.matches('.moonshine-live') ? 'live' : e.querySelector('.moonshine-drawn') ? 'drawn' : 'image'"
+KINDS = dict(live=LiveOnPage, drawn=DrawnOnPage, image=PanelOnPage)

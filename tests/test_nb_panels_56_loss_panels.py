@@ -124,6 +124,8 @@ def test_a_chunk_measures_every_term():
     test_close(row["total"], 0.1 * row["ce"] + 2.88 * row["kd"] + 1000 * row["at"], 1e-4)
     assert not torch.equal(before, learner.student.model.fc.weight) and 0 <= row["test_error"] <= 100
     test_eq((row["step"], learner.chunk()["step"]), (1, 2))
+    learner.stopping.set()
+    test_eq((learner.chunk(), learner.done), (None, 2))
     scratch = Learner(steps=1).chunk()  # the same start: the same values, another total
     test_close([scratch[name] for name in names], [row[name] for name in names], 1e-4)
     test_close(scratch["total"], scratch["ce"], 1e-6)
@@ -159,7 +161,7 @@ def test_training_panel_makes_its_point():
     panel.press("at")
     test_eq((panel.controls["beta"].value, panel.renders), (1000, n + 1))
     panel.choose(view="trained here")
-    assert "Nothing trained yet" in panel.text
+    test_eq(panel.text, "Nothing trained yet: press train.")
 
 
 def test_the_thread_trains_and_stops():
@@ -203,6 +205,53 @@ def test_the_thread_trains_and_stops():
     panel.press("train a chunk")
     panel.thread.join(5)
     test_eq((made, list(panel.data["runs"])), ([(0, 0), (0, 1000)], ["scratch", "AT, β 1000"]))
+
+
+def test_words_while_nothing_is_trained():
+    class Slow:
+        go = threading.Event()
+
+        def __init__(self, alpha, beta):
+            self.chunks = 0
+
+        def chunk(self):
+            self.go.wait(10)
+            return dict(step=2, total=1.0, ce=1.0, kd=1.0, at=1.0, test_error=50.0)
+
+
+    panel = training_panel(Slow, view="trained here")
+    test_eq(panel.text, "Nothing trained yet: press train.")
+    panel.press("train")
+    words = "The first chunk takes a few seconds, because the images are drawn first."
+    test_eq(panel.text, f"Training: scratch. {words}")  # and nothing else
+    start = time.monotonic()
+    panel.press("stop")
+    assert 0.9 < time.monotonic() - start < 2 and "Stopping, when the present chunk is done." in panel.text
+    Slow.go.set()
+    panel.thread.join(5)
+    assert panel.text.startswith("Stopped.\nscratch, step 2") and "Training" not in panel.text
+    panel.press("train a chunk")
+    panel.thread.join(5)
+    assert panel.text.startswith("scratch, step 2")  # nothing is left of the earlier note
+
+
+def test_the_real_learner_stops_within_a_second():
+    panel = training_panel()
+    panel.press("at")
+    panel.press("train")
+    while not panel.rows and panel.thread.is_alive():
+        time.sleep(0.01)
+    assert "Training: AT, β 1000." in panel.note and "first chunk" not in panel.note
+    start = time.monotonic()
+    panel.press("stop")
+    seconds = time.monotonic() - start
+    assert not panel.running and panel.text.startswith("Stopped.\nAT, β 1000, step ")
+    assert seconds < 1, seconds
+    panel.press("train")
+    start = time.monotonic()
+    interrupt()
+    panel.thread.join(5)
+    assert time.monotonic() - start < 1 and panel.text.startswith("Interrupted.") and not BUSY
 
 
 def test_an_error_in_the_learner_is_shown():

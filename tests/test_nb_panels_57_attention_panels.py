@@ -3,6 +3,7 @@ from moonshine.panels.attention import *
 
 
 import io
+import json
 import os
 import tempfile
 from datetime import datetime
@@ -112,6 +113,21 @@ def test_shuffled_channels_change_no_map():
                     assert abs(after["squared_error"] / before["squared_error"] - 1) > 0.05
                     changed += 1
     test_eq(changed, 3 * 3 * 3 * 3)
+
+
+def test_the_page_gets_the_numbers_of_explore():
+    data = explore(drawn_scene(3), trained_subjects(), group=2, network="kd")
+    sent = json.loads(json.dumps(attention_view(data)))
+    test_eq([row["name"] for row in sent["rows"]], list(TRAINED))
+    test_eq((sent["network"], sent["teacher"], sent["view"], sent["kind"]), ("kd", "teacher", "all", "attention"))
+    for ours, row in zip(sent["rows"], data["rows"]):
+        test_close(torch.tensor(ours["map"]), row["map"].flatten(), 1e-4)
+        test_close(torch.tensor(ours["channels"]) ** 2, row["channels"], 2e-3)
+        test_eq((ours["at_loss"], ours["squared_error"]), (row["at_loss"], row["squared_error"]))
+        test_eq((ours["predicted"], ours["right"], ours["side"]), (row["predicted"], row["right"], 16))
+    test_eq(sent["image"]["pixels"][:3], test_images(4).images[3, :, 0, 0].tolist())
+    test_eq(sent["mask"].count("1"), test_images(4).masks[3].sum().item())
+    test_eq(attention_view(dict(problem="no image")), dict(problem="no image"))
 
 
 def test_attention_panel_makes_its_point():
@@ -245,6 +261,27 @@ def test_differences_and_their_limits():
     rows = two_questions(3)
     test_eq([row["name"] for row in rows], list(TRAINED))
     test_close([rows[0]["correlation"], rows[0]["distance"]], [1, 0], 1e-5)
+
+
+def test_the_page_gets_the_numbers_of_where():
+    data = where(number=5, group=3, network="scratch")
+    sent = json.loads(json.dumps(where_view(data)))
+    test_eq(list(sent["histograms"]), ["chance", "at", "kd", "scratch", "teacher"])
+    for name, values in data["inside"].items():
+        shown = sent["histograms"][name]
+        test_eq(
+            (sum(shown["counts"]), shown["counts"][20]), (1000, ((values >= 0.5) & (values < 0.525)).sum().item())
+        )
+        test_close((shown["mean"], shown["here"]), (values.mean().item(), values[5].item()), 1e-6)
+    x, y, right = zip(*sent["scatter"]["points"])
+    test_close(torch.tensor(x), data["inside"]["teacher"], 1e-3)
+    test_close(torch.tensor(y), data["inside"]["scratch"], 1e-3)
+    test_eq(list(right), data["all_right"]["scratch"].tolist())
+    for row in sent["rows"]:
+        look = explore(drawn_scene(5), trained_subjects(), group=3, network=row["name"])
+        alone = next(other for other in look["rows"] if other["name"] == row["name"])
+        test_close(torch.tensor(row["map"]), alone["map"].flatten(), 1e-3)
+    test_eq(where_view(where(network="teacher"))["scatter"]["against"], "chance")
 
 
 def test_where_panel_makes_its_point():

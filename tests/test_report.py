@@ -296,6 +296,7 @@ def test_every_committed_result_is_readable():
         "bench_cuda_quick.json": {"machine", "rows", "parts"},
         "browser.json": {},
         "demo.json": {"data", "seeds", "recipe", "rows", "message", "wall"},
+        "drawn_latency.json": {"machine", "rows"},
         "faults.json": {},
         "panel_latency.json": {"machine"},
         "precision.json": {"teacher", "student", "recipe", "runs"},

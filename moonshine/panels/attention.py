@@ -7,11 +7,12 @@ __all__ = ['SCENES', 'OPENING', 'HOME', 'FROM', 'PRESETS', 'NOISE', 'BOX', 'Scen
            'scene_from_bytes', 'scene_from_file', 'image_files', 'Subject', 'trained_subjects', 'look_at', 'raised',
            'shuffle', 'peak_of', 'one_look', 'against', 'explore', 'position_in_words', 'correctness', 'sentence',
            'compared', 'resized_in_words', 'describe_attention', 'verdict', 'Page', 'message', 'shade', 'enlarged',
-           'overlay', 'scale_bar', 'largest_values', 'draw_attention', 'as_subjects', 'scene_for', 'opening_state',
-           'presets_for', 'image_controls', 'images_offered', 'attention_controls', 'attention_panel', 'noisy',
-           'look_at_all', 'whole_test_set', 'peaks_on', 'right_minus_wrong', 'without_size', 'beyond', 'two_questions',
-           'answers_table', 'seeds_table', 'where', 'describe_where', 'draw_where', 'where_panel', 'box_mask',
-           'where_in_box', 'describe_box', 'draw_box', 'largest_map', 'box_panel']
+           'overlay', 'scale_bar', 'largest_values', 'draw_attention', 'row_view', 'attention_view', 'as_subjects',
+           'scene_for', 'opening_state', 'presets_for', 'image_controls', 'images_offered', 'attention_controls',
+           'attention_panel', 'noisy', 'look_at_all', 'whole_test_set', 'peaks_on', 'right_minus_wrong', 'without_size',
+           'beyond', 'two_questions', 'answers_table', 'seeds_table', 'where', 'describe_where', 'draw_where',
+           'where_view', 'histograms', 'where_panel', 'box_mask', 'where_in_box', 'describe_box', 'draw_box',
+           'largest_map', 'box_view', 'box_panel']
 
 # %% ../../nbs/panels/57_attention_panels.ipynb #00000002
 import io
@@ -52,6 +53,7 @@ from moonshine.panels.base import (
     show,
     slider,
 )
+from .drawn import DrawnPanel, as_bits, as_pixels, rounded
 from moonshine.pretrained import (
     TRAINED,
     network_input,
@@ -615,6 +617,37 @@ def _one_below(page, data, rows, x, y, side, tops):
         if chosen["name"] != data["teacher"]:
             page.write(x[3], where, text)
 
+# %% ../../nbs/panels/57_attention_panels.ipynb #b55d5472
+def row_view(row: dict) -> dict:  # of `one_look`
+    "Return one network's map and prediction for the page."
+    peak = row["peak"]
+    return dict(
+        name=row["name"],
+        side=row["map"].shape[0],
+        map=rounded(row["map"]),
+        predicted=row["predicted"],
+        right=row["right"],
+        peak=dict(x=peak["x"], y=peak["y"]),
+        peak_words=f"peak {position_in_words(peak)}",
+    )
+
+
+def attention_view(data: dict) -> dict:
+    "Return what the page draws for the explorer."
+    if data["problem"]:
+        return dict(problem=data["problem"])
+    scene, rows = data["scene"], []
+    for row in data["rows"]:
+        losses = {key: row[key] for key in ("at_loss", "squared_error")}
+        rows.append(row_view(row) | losses | dict(channels=rounded(row["channels"].sqrt())))
+    return dict(
+        kind="attention",
+        image=as_pixels(scene.at(min(data["size"], 128))[0]),
+        mask=as_bits(scene.mask),
+        rows=rows,
+        **{key: data[key] for key in ("network", "teacher", "view")},
+    )
+
 # %% ../../nbs/panels/57_attention_panels.ipynb #0000001b
 SCENES = 100  # how many drawn test images the slider offers
 
@@ -796,8 +829,8 @@ def attention_panel(
             return dict(problem=str(error))
 
     presets = {} if only else presets_for(data, start)
-    options = dict(presets=presets, adjust=_disable_number, height="12em")
-    return Panel("attention", controls, compute, draw_attention, describe_attention, **options)
+    options = dict(view=attention_view, presets=presets, adjust=_disable_number, height="12em")
+    return DrawnPanel("attention", controls, compute, draw_attention, describe_attention, **options)
 
 # %% ../../nbs/panels/57_attention_panels.ipynb #00000026
 NOISE = 40.0  # standard deviation of the noise on the harder images, in gray values of 255
@@ -990,6 +1023,9 @@ def where(
         right=seen["right"][number].item(),
         share=data["share"][number].item(),
         map=each,
+        maps={
+            name: side * other["maps"][g][number].view(side, side) for name, other in data["networks"].items()
+        },
         shares=data["share"],
         peak=peak_of(each, data["masks"][number]),
         inside={name: other["inside"][g] for name, other in data["networks"].items()},
@@ -1091,6 +1127,42 @@ def _against_teacher(axes, data):
     axes.set_title(f"{name} against {'chance' if teacher else 'teacher'}", fontsize=10, loc="left")
     axes.set_xlabel("×: error   ring: this image", fontsize=10)
 
+# %% ../../nbs/panels/57_attention_panels.ipynb #b2e2c48a
+def where_view(data: dict) -> dict:
+    "Return what the page draws for one image among a thousand."
+    name, number = data["network"], data["number"]
+    teacher = name == "teacher"
+    x, y = data["shares"] if teacher else data["inside"]["teacher"], data["inside"][name]
+    known = {key: data[key] for key in ("predicted", "right", "peak")} | dict(
+        peak_words=f"peak {position_in_words(data['peak'])}"
+    )
+    rows = []
+    for other, each in data["maps"].items():
+        row = dict(name=other, side=each.shape[0], map=rounded(each))
+        rows.append(row | known if other == name else row)
+    return dict(
+        kind="where",
+        image=as_pixels(data["image"]),
+        mask=as_bits(data["mask"]),
+        rows=rows,
+        histograms=histograms(data),
+        scatter=dict(
+            against="chance" if teacher else "teacher",
+            points=list(zip(rounded(x, 3), rounded(y, 3), data["all_right"][name].tolist())),
+            here=[x[number].item(), y[number].item()],
+        ),
+        **{key: data[key] for key in ("network", "number", "group", "label")},
+    )
+
+
+def histograms(data: dict) -> dict:  # name -> counts (40,), mean, and the value of the present image
+    "Return how the energy on the object is distributed, chance first, the teacher last."
+    found = {}
+    for name, values in ({"chance": data["shares"]} | dict(reversed(data["inside"].items()))).items():
+        counts = np.histogram(values.numpy(), 40, (0, 1))[0].tolist()
+        found[name] = dict(counts=counts, mean=values.mean().item(), here=values[data["number"]].item())
+    return found
+
 # %% ../../nbs/panels/57_attention_panels.ipynb #00000038
 def where_panel(
     count: int = SCENES,  # how many images the slider offers
@@ -1112,7 +1184,8 @@ def where_panel(
         "group 1: farther than from scratch": dict(group=1, network="at"),
         "a peak off the object": dict(number=2, group=3),
     }
-    return Panel("where", controls, where, draw_where, describe_where, presets, height="15em")
+    options = dict(view=where_view, presets=presets, height="15em")
+    return DrawnPanel("where", controls, where, draw_where, describe_where, **options)
 
 # %% ../../nbs/panels/57_attention_panels.ipynb #5fd1e6ae
 BOX = (8, 23)  # the middle: first and last column (or row) of the box, of 32
@@ -1212,6 +1285,19 @@ def _shares(axes, data):
     axes.set_yticklabels([row["name"] for row in rows], fontsize=10)
     axes.set_xlabel(f"line: chance, {data['chance']:.0%}, the box's share of the area", fontsize=10)
 
+# %% ../../nbs/panels/57_attention_panels.ipynb #31f7eb88
+def box_view(data: dict) -> dict:
+    "Return what the page draws for the energy in a box."
+    if data["problem"]:
+        return dict(problem=data["problem"])
+    return dict(
+        kind="box",
+        image=as_pixels(data["scene"].at(data["size"])[0]),
+        mask=as_bits(data["scene"].mask),
+        rows=[row_view(row) | dict(inside=row["inside"]) for row in data["rows"]],
+        chance=data["chance"],
+    )
+
 # %% ../../nbs/panels/57_attention_panels.ipynb #175f1231
 def _range(label, value):
     "A slider with two handles, for the first and last column or row of the box."
@@ -1248,5 +1334,5 @@ def box_panel(
             return dict(problem=str(error))
 
     presets = {"the middle": dict(columns=BOX, rows=BOX), "left half": dict(columns=(0, 15), rows=(0, 31))}
-    options = dict(presets=presets, adjust=_disable_number, height="9em")
-    return Panel("box", controls, compute, draw_box, describe_box, **options)
+    options = dict(view=box_view, presets=presets, adjust=_disable_number, height="9em")
+    return DrawnPanel("box", controls, compute, draw_box, describe_box, **options)

@@ -163,13 +163,17 @@ class PanelView(ipywidgets.VBox):
         self.buttons = {
             label: ipywidgets.Button(description=label, layout=dict(width="auto")) for label in labels
         }
-        self.image = ipywidgets.HTML()
+        self.image = self.make_image()
         self.status = ipywidgets.HTML(layout=dict(min_height=height))
         rows = [_row(row) for row in (controls.values(), self.buttons.values()) if row]
         for row in rows:
             row.add_class("moonshine-controls")
         super().__init__([*rows, self.image, self.status])
         self.add_class("moonshine-panel").add_class(f"moonshine-{name}")
+
+    def make_image(self):
+        "Return the widget that shows the image."
+        return ipywidgets.HTML()
 
     def write(self, text: str, kind: str = "text"):
         "Show a text below the image; screen readers announce it."
@@ -211,14 +215,18 @@ class _Redrawing(PanelView):
         if not self.held:
             safe_callback(self._redraw, self.fail)()
 
+    def show_image(self):
+        "Draw the data, and show the image."
+        self.png = png(self.draw(self.data))
+        self.image.value = image_html(self.png, self.text, self.renders)
+
     def _redraw(self):
         start = time.perf_counter()
         self.adjust(self.controls)
         self.data = self.compute(**{name: control.value for name, control in self.controls.items()})
         self.text = self.describe(self.data)
-        self.png = png(self.draw(self.data))
         self.renders += 1
-        self.image.value = image_html(self.png, self.text, self.renders)
+        self.show_image()
         self.write(self.text)
         self.seconds = time.perf_counter() - start
 

@@ -47,6 +47,6 @@ PANELS = {
     "pareto": PanelInfo(pareto_panel, "distillation always helps; depthwise is best", "budget", 50),
     "kd": PanelInfo(kd_panel, "T only softens; the soft term reaches 0", "temperature", 50),
     "training": PanelInfo(training_panel, "if the loss falls, the network learns", "alpha", 500),
-    "attention": PanelInfo(attention_panel, "attention transfer copies activations", "opacity", 150),
-    "where": PanelInfo(where_panel, "a good heat map means it looks at the object", "number", 150),
+    "attention": PanelInfo(attention_panel, "attention transfer copies activations", "opacity", 50),
+    "where": PanelInfo(where_panel, "a good heat map means it looks at the object", "number", 50),
 }

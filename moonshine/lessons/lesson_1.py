@@ -94,7 +94,7 @@ def parameters_in_a_budget():
     },
 )
 def share_of_the_pointwise_layers():
-    "G with N = 64 and as many groups as channels: what percentage of the weights is in 1×1 layers?"
+    "With N = 64 and 64 groups, what percentage of the weights of G are in its 1×1 layers?"
     return 100 * 64**2 / (9 * 64 + 64**2)
 
 # %% ../../nbs/course/solutions/1_what_does_a_convolution_cost.ipynb #07615650

@@ -11,6 +11,16 @@ from moonshine.blocks.families import convolution_parameters
 from moonshine.lessons.checks import verdict
 
 
+def inputs_seen(layers):
+    "How many input channels the first output channel depends on."
+    x = torch.randn(1, 64, 3, 3, requires_grad=True)
+    out = x
+    for layer in layers:
+        out = layer(out)
+    out[0, 0, 1, 1].backward()
+    return int((x.grad[0] != 0).any(-1).any(-1).sum())
+
+
 def test_the_questions_have_the_right_answers():
     test_eq(outputs_that_change(), 4)
     test_close(depthwise_against_full(), 7.89, eps=0.01)
@@ -49,14 +59,24 @@ def test_a_bottleneck_is_checked():
     assert verdict("2.e2", lambda *args: None)[0] is None
 
 
+def test_a_shuffle_mixes_the_groups():
+    assert verdict("2.e6", shuffle)[0]
+    assert "same order" in verdict("2.e6", unchanged)[1] and "inverse" in verdict("2.e6", shuffled_back)[1]
+
+    layers = [nn.Conv2d(64, 64, 3, padding=1, groups=8, bias=False) for _ in range(2)]
+    test_eq(inputs_seen(layers), 8)
+    test_eq(inputs_seen([layers[0], nn.ChannelShuffle(8), layers[1]]), 64)
+    x = torch.randn(2, 64, 3, 3)
+    test_close(shuffle(x, 8), nn.ChannelShuffle(8)(x))
+
+
 def test_the_short_exercises():
     assert verdict("2.e3", 25)[0] and "3×3" in verdict("2.e3", 9)[1]
     assert verdict("2.e4", 2)[0] and "G(1)" in verdict("2.e4", 1)[1]
-    net = nn.Sequential(*[nn.Conv2d(64, 64, 3, padding=1, groups=8, bias=False) for _ in range(10)])
-    x = torch.randn(1, 64, 3, 3, requires_grad=True)
-    net(x)[0, 0, 1, 1].backward()
-    seen = int((x.grad[0] != 0).any(-1).any(-1).sum())
-    assert verdict("2.e5", seen)[0] and "nothing carries" in verdict("2.e5", 64)[1]
-    assert verdict("2.e6", [2, 2, 1, 1])[0] and "one bottleneck" in verdict("2.e6", [2, 2, 2, 2])[1]
-    assert verdict("2.e7", cheapest_block())[0] and not verdict("2.e7", "B(2)")[0]
-    print(cheapest_block())
+    pieces = [nn.Conv2d(64, 64, 3, padding=1, groups=8, bias=False) for _ in range(10)]
+    assert verdict("2.e5", inputs_seen(pieces))[0] and "nothing carries" in verdict("2.e5", 64)[1]
+    assert verdict("2.e7", [2, 2, 1, 1])[0] and "one bottleneck" in verdict("2.e7", [2, 2, 2, 2])[1]
+    assert verdict("2.e8", largest_that_fits())[0]
+    assert "1.06 MB, which is more" in verdict("2.e8", "BG(4,4)")[1]
+    assert "fits, but" in verdict("2.e8", "B(8)")[1] and "unknown block" in verdict("2.e8", "BIG")[1]
+    print(largest_that_fits(), f"{megabytes_of(largest_that_fits()):.2f} MB")

@@ -5,19 +5,23 @@
 # %% auto #0
 __all__ = ['outputs_that_change', 'depthwise_against_full', 'bottleneck_against_full', 'stronger_lever', 'block_that_fits',
            'grouped_convolution', 'interleaved', 'summed', 'check_grouped', 'bottleneck', 'check_bottleneck',
-           'check_floor', 'check_smallest', 'check_pieces', 'check_letters', 'cheapest_block', 'check_search']
+           'check_floor', 'check_smallest', 'check_pieces', 'shuffle', 'unchanged', 'shuffled_back', 'check_shuffle',
+           'check_letters', 'megabytes_of', 'largest_that_fits', 'check_search']
 
 # %% ../../nbs/course/solutions/2_groups_bottlenecks_and_the_floor.ipynb #65974718
+from functools import cache
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from ..blocks.families import convolution_parameters
 from ..costs.counting import paper_parameters
+from ..errors import InputError
 from .answers import WAITING, compare, compare_function, exercise, question
 from ..models.wide_resnet import wrn
 
-# %% ../../nbs/course/solutions/2_groups_bottlenecks_and_the_floor.ipynb #e59ef3cf
+# %% ../../nbs/course/solutions/2_groups_bottlenecks_and_the_floor.ipynb #893af4ad
 @question(
     "2.1",
     unit="outputs",
@@ -34,7 +38,7 @@ def outputs_that_change():
     with torch.no_grad():
         return int((layer(x) != layer(disturbed)).any(-1).any(-1).sum())
 
-
+# %% ../../nbs/course/solutions/2_groups_bottlenecks_and_the_floor.ipynb #85d6268a
 @question(
     "2.2",
     unit="times",
@@ -49,7 +53,7 @@ def depthwise_against_full():
     "How many times fewer weights does G(N) have than S, at N = 64?"
     return convolution_parameters("S", 64) / convolution_parameters("G(N)", 64)
 
-
+# %% ../../nbs/course/solutions/2_groups_bottlenecks_and_the_floor.ipynb #4aaef973
 @question(
     "2.3",
     unit="times",
@@ -61,7 +65,7 @@ def bottleneck_against_full():
     "At N = 64, how many times fewer weights does a block BG(2,M) have than a block S?"
     return convolution_parameters("S", 64) / convolution_parameters("BG(2,M)", 64)
 
-# %% ../../nbs/course/solutions/2_groups_bottlenecks_and_the_floor.ipynb #0d8b907a
+# %% ../../nbs/course/solutions/2_groups_bottlenecks_and_the_floor.ipynb #f9608e80
 @question(
     "2.4",
     choices=("the groups", "the contraction", "both the same"),
@@ -72,7 +76,7 @@ def stronger_lever():
     start, groups, contraction = (convolution_parameters(b, 64) for b in ("BG(2,8)", "BG(2,16)", "BG(4,8)"))
     return "the contraction" if start - contraction > start - groups else "the groups"
 
-
+# %% ../../nbs/course/solutions/2_groups_bottlenecks_and_the_floor.ipynb #bd4316b8
 @question(
     "2.5",
     choices=("G(8)", "G(N)", "B(2)", "BG(2,4)"),
@@ -149,7 +153,7 @@ def check_bottleneck(answer):
         if why := compare(count, right):
             return f"the number of weights for {channels} channels, b = {contraction}, g = {groups}: {why}"
 
-# %% ../../nbs/course/solutions/2_groups_bottlenecks_and_the_floor.ipynb #13fec6ed
+# %% ../../nbs/course/solutions/2_groups_bottlenecks_and_the_floor.ipynb #cd9873f6
 @exercise("2.e3", kind="derive", hint="Only the 1×1 remains: N² out of k² N².")
 def check_floor(answer):
     "The floor of G(g) for 5×5 kernels."
@@ -172,23 +176,71 @@ def check_pieces(answer):
         [(64, "nothing carries information from one group to another"), (1, "a group has 8 channels")],
     )
 
+# %% ../../nbs/course/solutions/2_groups_bottlenecks_and_the_floor.ipynb #a246c8f4
+def shuffle(x, groups):
+    "Reorder the channels of x (B, C, H, W): the first of each group, then the second of each, ..."
+    batch, channels, height, width = x.shape
+    table = x.reshape(batch, groups, channels // groups, height, width)
+    return table.transpose(1, 2).reshape(x.shape)
 
-@exercise("2.e6", kind="recall", hint="Look at the diagram of the four families.")
+
+def unchanged(x, groups):
+    return x
+
+
+def shuffled_back(x, groups):
+    return shuffle(x, x.shape[1] // groups)
+
+
+@exercise(
+    "2.e6",
+    kind="implement",
+    hint="Reshape to (B, groups, C // groups, H, W), swap the two axes in the middle, and reshape back.",
+    ours=shuffle,
+)
+def check_shuffle(answer):
+    "Reorder the channels so that the next grouped convolution sees all groups."
+    calls = [
+        (torch.arange(2.0 * c * 4).reshape(2, c, 2, 2), groups) for c, groups in ((6, 2), (12, 3), (8, 4))
+    ]
+    mistakes = [
+        (unchanged, "the channels are still in the same order: swap two axes between the two reshapes"),
+        (shuffled_back, "that is the inverse: there must be a row for each group, and groups rows in all"),
+    ]
+    return compare_function(answer, shuffle, *calls, mistakes=mistakes)
+
+# %% ../../nbs/course/solutions/2_groups_bottlenecks_and_the_floor.ipynb #5fceecf7
+@exercise("2.e7", kind="recall", hint="Look at the diagram of the four families.")
 def check_letters(answer):
     "3×3 convolutions in S, G(8), B(2), BG(2,8)."
     return compare(
         answer, [2, 2, 1, 1], [([2, 2, 2, 2], "B and BG hold one bottleneck in place of two convolutions")]
     )
 
+# %% ../../nbs/course/solutions/2_groups_bottlenecks_and_the_floor.ipynb #67a7ca17
+@cache
+def megabytes_of(block: str, depth: int = 28, width: int = 4) -> float:
+    "Size of a WRN with this block: 4 bytes for each number that is stored."
+    return paper_parameters(wrn(depth, width, block)) * 4 / 1e6
 
-def cheapest_block(least: int = 6000, channels: int = 128) -> str:
-    "The block B(b) or BG(b,g), b and g in 2, 4, 8, with the fewest weights that are at least so many."
-    names = [f"B({b})" for b in (2, 4, 8)] + [f"BG({b},{g})" for b in (2, 4, 8) for g in (2, 4, 8)]
-    counts = {name: convolution_parameters(name, channels) for name in names}
-    return min((name for name in names if counts[name] >= least), key=counts.get)
+
+def largest_that_fits(budget: float = 1.0) -> str:
+    "The block G(g), B(b) or BG(b,g), b and g in 2, 4, 8, that makes the largest WRN-28-4 within a budget."
+    names = [f"{letter}({n})" for letter in "GB" for n in (2, 4, 8)]
+    names += [f"BG({b},{g})" for b in (2, 4, 8) for g in (2, 4, 8)]
+    return max((name for name in names if megabytes_of(name) <= budget), key=megabytes_of)
 
 
-@exercise("2.e7", kind="project", hint="A loop over the names, and min with a key.")
+@exercise("2.e8", kind="project", hint="A loop over the names, an if, and max with a key.")
 def check_search(answer):
-    "The cheapest block with at least 6,000 weights."
-    return compare(answer, cheapest_block())
+    "The block that makes the largest WRN-28-4 within 1 MB."
+    right = largest_that_fits()
+    if not isinstance(answer, str) or answer.replace(" ", "") == right:
+        return compare(answer.replace(" ", "") if isinstance(answer, str) else answer, right)
+    try:
+        size = megabytes_of(answer.replace(" ", ""))
+    except InputError as error:
+        return str(error)
+    if size > 1:
+        return f"with {answer} the network takes {size:.2f} MB, which is more than 1 MB"
+    return f"with {answer} the network takes {size:.2f} MB; that fits, but there is a larger one that fits"

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['BLOCK_MISTAKES', 'blocks_per_group', 'deeper_or_wider', 'network_against_network', 'saved_but_not_trained',
-           'exact_totals', 'error_from_scratch', 'better_from_scratch', 'ResidualBlock', 'without_the_input',
-           'norm_after', 'shortcut_of_the_input', 'check_block', 'check_depth', 'check_name', 'check_classes',
-           'check_bias', 'best_within', 'check_budget']
+           'exact_totals', 'error_from_scratch', 'better_from_scratch', 'best_within', 'best_at_the_same_size',
+           'ResidualBlock', 'without_the_input', 'norm_after', 'shortcut_of_the_input', 'check_block', 'WideResNet',
+           'convolutions', 'why_wrong_layers', 'lowest_input_of_the_linear_layer', 'check_network', 'check_depth',
+           'check_name', 'check_classes', 'check_fake', 'check_budget']
 
 # %% ../../nbs/course/solutions/3_wide_resnet.ipynb #d781d7eb
 import torch
@@ -19,7 +20,7 @@ from ..models.wide_resnet import wrn
 from ..paper.cost_tables import table2
 from ..plots.figures import entries
 
-# %% ../../nbs/course/solutions/3_wide_resnet.ipynb #25e5f9b4
+# %% ../../nbs/course/solutions/3_wide_resnet.ipynb #5fb53a60
 @question(
     "3.1",
     unit="blocks",
@@ -31,7 +32,7 @@ def blocks_per_group():
     "How many blocks are in each of the three groups of WRN-40-2?"
     return len(wrn(40, 2, "S").block1[0].layer)
 
-
+# %% ../../nbs/course/solutions/3_wide_resnet.ipynb #b70de2ee
 @question(
     "3.2",
     choices=("WRN-40-1 (deeper)", "WRN-16-2 (wider)"),
@@ -42,7 +43,7 @@ def deeper_or_wider():
     deeper, wider = parameters(wrn(40, 1, "S")), parameters(wrn(16, 2, "S"))
     return "WRN-40-1 (deeper)" if deeper > wider else "WRN-16-2 (wider)"
 
-
+# %% ../../nbs/course/solutions/3_wide_resnet.ipynb #e7d6d7fb
 @question(
     "3.3",
     unit="times",
@@ -54,7 +55,7 @@ def network_against_network():
     "How many times smaller is the whole WRN-40-2 with blocks G(N) than with blocks S?"
     return paper_parameters(wrn(40, 2, "S")) / paper_parameters(wrn(40, 2, "G(N)"))
 
-# %% ../../nbs/course/solutions/3_wide_resnet.ipynb #b4cb53fa
+# %% ../../nbs/course/solutions/3_wide_resnet.ipynb #52f1aadd
 @question(
     "3.4",
     choices=("biases", "running means and variances of batch norm", "the optimizer's momentum"),
@@ -65,7 +66,7 @@ def saved_but_not_trained():
     "Which numbers are saved with the network and not trained?"
     return "running means and variances of batch norm"
 
-
+# %% ../../nbs/course/solutions/3_wide_resnet.ipynb #f4b9cb8a
 @question(
     "3.5",
     unit="totals",
@@ -77,7 +78,7 @@ def exact_totals():
     rows = [row for dataset in ("cifar10", "cifar100") for row in table2(dataset)]
     return sum(row["parameters"] == row["printed"] for row in rows)
 
-
+# %% ../../nbs/course/solutions/3_wide_resnet.ipynb #6b4e495c
 def error_from_scratch(label: str) -> float:
     "The test error on CIFAR-10 of a network of Table 2, trained from scratch."
     (error,) = (p["error"] for p in entries(dataset="cifar10", method="scratch") if p["label"] == label)
@@ -94,7 +95,25 @@ def better_from_scratch():
     cheap, small = error_from_scratch("BG(2,4)"), error_from_scratch("S, 16-1")
     return "WRN-40-2 with BG(2,4)" if cheap < small else "WRN-16-1 with S"
 
-# %% ../../nbs/course/solutions/3_wide_resnet.ipynb #6133810b
+# %% ../../nbs/course/solutions/3_wide_resnet.ipynb #fe6f5bcd
+def best_within(budget: int, kinds=("G", "B", "BG", "S-2x2")) -> dict:
+    "The network of Table 2 with the lowest error from scratch within a budget of parameters."
+    points = [p for p in entries(dataset="cifar10", method="scratch") if p["family"] in kinds]
+    return min((p for p in points if p["parameters"] <= budget), key=lambda p: p["error"])
+
+
+@question(
+    "3.7",
+    unit="%",
+    between=(4, 12),
+    because="It is BG(2,16), two points below WRN-16-1 and with fewer parameters.",
+    mistakes={8.81: "That is WRN-16-1 itself.", 6.12: "BG(2,2) has more parameters than WRN-16-1."},
+)
+def best_at_the_same_size():
+    "WRN-16-1 has 175,994 parameters. What is the lowest error of a student with cheap blocks and no more?"
+    return best_within(175_994)["error"]
+
+# %% ../../nbs/course/solutions/3_wide_resnet.ipynb #701332df
 class ResidualBlock(nn.Module):
     "Two convolutions, each behind batch norm and ReLU, added to the input."
 
@@ -133,7 +152,7 @@ BLOCK_MISTAKES = (
     (shortcut_of_the_input, "the shortcut takes the input after the first batch norm and ReLU"),
 )
 
-# %% ../../nbs/course/solutions/3_wide_resnet.ipynb #eb688e0b
+# %% ../../nbs/course/solutions/3_wide_resnet.ipynb #eef88dca
 @exercise(
     "3.e1", kind="implement", hint="out = relu(bn1(x)); the shortcut is applied to out.", ours=ResidualBlock
 )
@@ -159,40 +178,137 @@ def check_block(answer):
         if why := compare(result, right(x), tolerance=1e-3):
             return f"for {channels} channels in and {out_channels} out: {why}"
 
-# %% ../../nbs/course/solutions/3_wide_resnet.ipynb #da189c01
-@exercise("3.e2", kind="derive", hint="d = 6n + 4, and there are three groups.")
+# %% ../../nbs/course/solutions/3_wide_resnet.ipynb #69e43cf8
+class WideResNet(nn.Module):
+    "WRN-depth-width: a convolution, three groups of blocks, batch norm, ReLU, mean, linear layer."
+
+    def __init__(self, depth, width, block, classes=10):
+        super().__init__()
+        layers, channels = [nn.Conv2d(3, 16, 3, padding=1, bias=False)], 16
+        for out_channels, stride in ((16 * width, 1), (32 * width, 2), (64 * width, 2)):
+            for number in range((depth - 4) // 6):
+                layers.append(block(channels, out_channels, stride if number == 0 else 1))
+                channels = out_channels
+        self.features = nn.Sequential(*layers, nn.BatchNorm2d(channels), nn.ReLU())
+        self.linear = nn.Linear(channels, classes)
+
+    def forward(self, x):
+        return self.linear(self.features(x).mean((2, 3)))
+
+# %% ../../nbs/course/solutions/3_wide_resnet.ipynb #b4973bc0
+def convolutions(network) -> list:
+    "Input channels, output channels, kernel size and stride of each convolution, in order of size."
+    layers = [part for part in network.modules() if isinstance(part, nn.Conv2d)]
+    return sorted((c.in_channels, c.out_channels, c.kernel_size[0], c.stride[0]) for c in layers)
+
+
+def why_wrong_layers(theirs, right) -> str:
+    "Say how the layers of a network differ from the right ones, or return None."
+    ours, built = convolutions(right), convolutions(theirs)
+    if len(built) != len(ours):
+        return (
+            f"it has {len(built)} convolutions, not {len(ours)}; there are (depth - 4) / 6 blocks in a group"
+        )
+    if [layer[:3] for layer in built] != [layer[:3] for layer in ours]:
+        return "some convolution has the wrong number of channels; the groups have 16w, 32w and 64w"
+    if built != ours:
+        return "a stride is wrong: only the first block of the second group and of the third have stride 2"
+    return compare(parameters(theirs), parameters(right)) and (
+        f"the convolutions are right, but there are {parameters(theirs):,} parameters, not "
+        f"{parameters(right):,}; is there a batch norm after the last group, and a linear layer with a bias?"
+    )
+
+# %% ../../nbs/course/solutions/3_wide_resnet.ipynb #65033f07
+def lowest_input_of_the_linear_layer(network, images) -> float:
+    "The smallest number that reaches the linear layer."
+    seen = []
+    linear = [part for part in network.modules() if isinstance(part, nn.Linear)][-1]
+    handle = linear.register_forward_pre_hook(lambda layer, args: seen.append(float(args[0].min())))
+    with torch.no_grad():
+        network(images)
+    handle.remove()
+    return min(seen)
+
+
+@exercise(
+    "3.e2",
+    kind="implement",
+    hint="Collect the layers in a list: for each group, append the blocks; keep track of the channels.",
+    ours=WideResNet,
+)
+def check_network(answer):
+    "A whole WRN, for any block."
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    for depth, width in ((10, 2), (16, 2)):
+        right = WideResNet(depth, width, ResidualBlock)
+        try:
+            theirs = answer(depth, width, ResidualBlock)
+            result = theirs(images)
+        except Exception as error:
+            return f"the network raised {type(error).__name__}: {error}"
+        if result is None:
+            return WAITING
+        if why := why_wrong_layers(theirs, right):
+            return f"WRN-{depth}-{width}: {why}"
+        if tuple(result.shape) != (2, 10):
+            return f"two images give an output of shape {tuple(result.shape)}, not (2, 10)"
+        if lowest_input_of_the_linear_layer(theirs, images) < 0:
+            return "negative numbers reach the linear layer: a batch norm and a ReLU come before the mean"
+
+# %% ../../nbs/course/solutions/3_wide_resnet.ipynb #159ba8c4
+@exercise("3.e3", kind="derive", hint="d = 6n + 4, and there are three groups.")
 def check_depth(answer):
     "The blocks of WRN-28-10."
     return compare(answer, 12, [(4, "that is one group"), (24, "those are the convolutions of the blocks")])
 
 
-@exercise("3.e3", kind="recall", hint="d = 6n + 4.")
+@exercise("3.e4", kind="recall", hint="d = 6n + 4.")
 def check_name(answer):
     "The name of a network with two blocks per group."
     return compare(answer, "WRN-16-2", [("WRN-12-2", "four layers are outside the blocks")])
 
 
-@exercise("3.e4", kind="predict", hint="Only the linear layer depends on the number of classes.")
+@exercise("3.e5", kind="predict", hint="Only the linear layer depends on the number of classes.")
 def check_classes(answer):
     "Parameters of ninety more classes."
     mistakes = [(90 * 128, "each class has a bias, too"), (100 * 129, "how many classes are added?")]
     return compare(answer, 90 * 129, mistakes)
 
+# %% ../../nbs/course/solutions/3_wide_resnet.ipynb #2a3ad104
+@exercise("3.e6", kind="break", hint="Which steps of forward have no parameters?")
+def check_fake(answer):
+    "A block with the right parameter count that computes something else."
+    different = False
+    for channels, out_channels, stride in ((4, 8, 2), (4, 4, 1)):
+        torch.manual_seed(0)
+        right, x = ResidualBlock(channels, out_channels, stride), torch.randn(2, channels, 6, 6)
+        try:
+            theirs = answer(channels, out_channels, stride)
+            result = theirs(x)
+            if result is None:
+                return WAITING
+            theirs.load_state_dict(right.state_dict())
+            result = theirs(x)
+        except Exception as error:
+            return f"somebody would notice, because the block raises {type(error).__name__}: {error}"
+        if parameters(theirs) != parameters(right):
+            return f"the count gives it away: {parameters(theirs)} parameters, not {parameters(right)}"
+        if result.shape != right(x).shape:
+            return f"the shape gives it away: {tuple(result.shape)}, not {tuple(right(x).shape)}"
+        different = different or not torch.allclose(result, right(x), atol=1e-4)
+    if not different:
+        return "it computes the same as the right block"
 
-@exercise("3.e5", kind="break", hint="What is there one of for each output channel?")
-def check_bias(answer):
-    "The forgotten argument."
-    text = answer.replace(" ", "") if isinstance(answer, str) else answer
-    return compare(text, "bias=False", [("bias=True", "that is what they have")])
-
-
-def best_within(budget: int = 200_000) -> str:
-    "The WRN-40-2 with cheap blocks of the lowest error from scratch within a budget of parameters."
-    points = [p for p in entries(dataset="cifar10", method="scratch") if p["family"] not in ("S", "teacher")]
-    return min((p for p in points if p["parameters"] <= budget), key=lambda p: p["error"])["label"]
-
-
-@exercise("3.e6", kind="project", hint="Filter the entries by parameters and family, then take the minimum.")
+# %% ../../nbs/course/solutions/3_wide_resnet.ipynb #0108645c
+@exercise(
+    "3.e7", kind="project", hint="0.8 MB are 200,000 parameters. Filter the entries, then take the minimum."
+)
 def check_budget(answer):
-    "The best student within 200,000 parameters."
-    return compare(answer, best_within())
+    "The best student within 0.8 MB."
+    sizes = {p["label"]: p["parameters"] for p in entries(dataset="cifar10", method="scratch")}
+    right = best_within(200_000)["label"]
+    if answer != right and answer in sizes:
+        if sizes[answer] > 200_000:
+            return f"{answer} has {sizes[answer]:,} parameters, and 0.8 MB hold 200,000"
+        return f"{answer} fits, but another network that fits has a lower error"
+    return compare(answer, right)

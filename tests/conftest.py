@@ -1,6 +1,7 @@
 """What all tests share: options, marks, and the data folder beside the repository."""
 
 import inspect
+import json
 import os
 import re
 from importlib.util import find_spec
@@ -15,6 +16,7 @@ ROOT = Path(os.environ.get("MOONSHINE_CHECKOUT") or Path(__file__).resolve().par
 FLAGS = {"slow": "takes long", "cuda": "needs a GPU"}  # a marked test runs only under the option of that name
 
 COURSE = ("ipywidgets", "IPython", "nbformat")  # what only the course needs, and a rented GPU may lack
+KINDS = {}  # the outcomes of the cases of each kind
 LEFT_OUT = []  # names of the test files that need it, where it is missing
 
 
@@ -22,22 +24,42 @@ def pytest_addoption(parser):
     """Add --slow and --cuda."""
     for flag, reason in FLAGS.items():
         parser.addoption(f"--{flag}", action="store_true", help=f"run the tests marked {flag} ({reason})")
+    parser.addoption("--kinds", help="write the outcome of each kind of case to this JSON file")
 
 
 def pytest_configure(config):
     """Make the marks known."""
     for flag, reason in FLAGS.items():
         config.addinivalue_line("markers", f"{flag}: {reason}; runs only under --{flag}")
+    config.addinivalue_line(
+        "markers", "kind(name): the kind of fault a case belongs to; tools/cases.py counts them"
+    )
 
 
 def pytest_collection_modifyitems(config, items):
-    """Skip the marked tests that were not asked for."""
+    """Skip the marked tests that were not asked for, and note the kind of each case."""
+    for item in items:
+        if kind := item.get_closest_marker("kind"):
+            item.user_properties.append(("kind", f"{item.path.stem}/{kind.args[0]}"))
     for flag, reason in FLAGS.items():
         if config.getoption(f"--{flag}"):
             continue
         for item in items:
             if item.get_closest_marker(flag):
                 item.add_marker(pytest.mark.skip(reason=f"{reason}: runs under --{flag}"))
+
+
+def pytest_runtest_logreport(report):
+    """Count how each case of a kind ended."""
+    kind = dict(report.user_properties).get("kind")
+    if kind and (report.when == "call" or report.outcome != "passed"):
+        KINDS.setdefault(kind, []).append(report.outcome)
+
+
+def pytest_sessionfinish(session):
+    """Write the counts, where they were asked for."""
+    if path := session.config.getoption("--kinds"):
+        Path(path).write_text(json.dumps(KINDS, indent=1), encoding="utf-8")
 
 
 def pytest_ignore_collect(collection_path, config):

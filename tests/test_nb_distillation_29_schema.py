@@ -7,6 +7,8 @@ from fastcore.test import test_eq
 
 from moonshine.models.wide_resnet import wrn
 
+nan, inf = float("nan"), float("inf")
+
 
 def test_endless_contents():
     endless, laughs = [], ["ha"]
@@ -32,7 +34,6 @@ def test_types_that_can_be_read_again():
 def test_rules_by_hand():
     rule = dict(depth=whole(1, 10), width=Optional(number(0)), history=Optional([{REST: number()}]))
     test_eq(problem(dict(depth=4, width=0.5, history=[dict(ce=1.5)], other="free"), rule, ""), "")
-    nan, inf = float("nan"), float("inf")
     for content, message in (
         (dict(), "depth is missing"),
         (dict(depth="4"), "depth is '4'; it must be a whole number from 1 to 10"),
@@ -53,7 +54,9 @@ def test_rules_by_hand():
 
 def test_plain_tensors():
     good = torch.ones(2, 3)
-    assert all(map(is_plain, (good, good.T, good[1:], torch.tensor(1), torch.ones(0, 3), torch.nn.Parameter(good))))
+    assert all(
+        map(is_plain, (good, good.T, good[1:], torch.tensor(1), torch.ones(0, 3), torch.nn.Parameter(good)))
+    )
     odd = (good.to_sparse(), torch.ones(1).expand(10**12), torch.ones(2, device="meta"), [1.0], None)
     test_eq([is_plain(value) for value in odd], [False] * 5)
     test_eq(weights_problem(dict(a=good), "net"), "")
@@ -70,7 +73,10 @@ def test_values_that_a_checkpoint_cannot_have():
     test_eq(checkpoint_problem(good), "")
     for change, message in (
         (dict(epoch=-1), "epoch is -1; it must be a whole number, 0 or more"),
-        (dict(recipe=dict(seed=0, momentum=nan)), "recipe.momentum is nan; it must be a finite number, 0 or more"),
+        (
+            dict(recipe=dict(seed=0, momentum=nan)),
+            "recipe.momentum is nan; it must be a finite number, 0 or more",
+        ),
         (dict(classes=["cat", 3]), "classes[1] is 3; it must be text of at most 1,000 characters"),
         (dict(normalization=dict(mean=[0.5], std=[0.0])), "positive std of each color"),
         (dict(best=dict(epoch=1)), "best.net is missing"),

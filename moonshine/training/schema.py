@@ -8,13 +8,13 @@ __all__ = ['DEEPEST', 'MOST', 'CONTAINERS', 'PLAIN', 'REST', 'ANY', 'SHORTENED',
            'type_problem', 'Rule', 'Optional', 'whole', 'number', 'text', 'shown', 'problem', 'is_plain',
            'weights_problem', 'checkpoint_problem', 'arguments_problem']
 
-# %% ../../nbs/distillation/29_schema.ipynb #da3db0f9
+# %% ../../nbs/distillation/29_schema.ipynb #c6e6db04
 import inspect
 import reprlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf, isfinite
+from math import inf
 
 import torch
 
@@ -186,9 +186,7 @@ def _is_normalization(value):
 
 SCALAR = Rule("a number", _is_scalar, none=True)
 SHORT = Rule("a number or a short text", lambda value: _is_scalar(value) or text().fits(value), none=True)
-NORMALIZATION = Rule(
-    "None, or the mean and the positive std of each color", _is_normalization, none=True
-)
+NORMALIZATION = Rule("None, or the mean and the positive std of each color", _is_normalization, none=True)
 YES_OR_NO = Rule("True or False", lambda value: type(value) is bool)
 NAMES = Rule("a list of names", lambda value: not problem(value, [text()], ""), none=True)
 GENERATOR = Rule(

@@ -62,7 +62,7 @@ def test_plain_tensors():
     test_eq(weights_problem(dict(a=good), "net"), "")
     test_eq(
         weights_problem(dict(a=torch.ones(1).expand(9)), "net"),
-        "net.a is a tensor of torch.float32 and shape (9,); it must be a plain tensor",
+        "net.a is a tensor of torch.float32 and shape (9,); it must be a dense tensor",
     )
 
 
@@ -80,7 +80,10 @@ def test_values_that_a_checkpoint_cannot_have():
         (dict(classes=["cat", 3]), "classes[1] is 3; it must be text of at most 1,000 characters"),
         (dict(normalization=dict(mean=[0.5], std=[0.0])), "positive std of each color"),
         (dict(best=dict(epoch=1)), "best.net is missing"),
-        (dict(best=dict(epoch=1, net=dict(a=1))), "best.net.a is 1; it must be a plain tensor"),
+        (
+            dict(best=dict(epoch=1, net=dict(a=1))),
+            "best.net.a is 1; it must be a dense tensor",
+        ),
         (dict(started=dict(images=0, sums={}, seconds="1")), "started.seconds is '1'"),
         (dict(random=[torch.ones(3)]), "random[0] is a tensor of torch.float32 and shape (3,)"),
         (dict(starts=[{}]), "starts[0].images is missing"),

@@ -152,6 +152,15 @@ def test_a_lock_on_a_full_disk_is_a_lock_without_a_name():
         test_eq(os.listdir(folder), [])
 
 
+def test_a_compiled_network_is_saved_as_the_network_that_it_is():
+    plain = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 2)))
+    names = list(plain.state_dict())
+    wrapped = torch.compile(nn.DataParallel(torch.compile(plain)))
+    plain[1] = torch.compile(plain[1])
+    assert bare(wrapped) is plain and list(plain.state_dict()) != names
+    test_eq(list(weights_of(wrapped)), names)
+
+
 def test_where_the_first_nan_stands():
     nan, inf = float("nan"), float("inf")
     test_eq(non_finite(dict(a=torch.ones(2), b=[1, 2.0, "nan", None, torch.tensor([1, 2])])), "")
@@ -193,13 +202,33 @@ def test_a_state_that_is_not_finite_is_never_saved():
             f"the last good state is in {path}: resume",
         )
         test_fail(
-            non_finite_save(started=dict(sums=dict(ce=torch.tensor(float("nan"))))),
+            non_finite_save(started=dict(images=8, seconds=1.0, sums=dict(ce=torch.tensor(float("nan"))))),
             contains="sums.ce of the started",
         )
         with torch.no_grad():
             model.weight[0, 0] = float("nan")
         test_fail(non_finite_save(), contains="weight of the weights is not finite")
         test_eq((path.read_bytes(), read(before(path))["epoch"]), (good, 1))
+
+
+def test_all_weights_are_loaded_or_none():
+    ones = {name: torch.ones_like(value) for name, value in nn.BatchNorm1d(3).state_dict().items()}
+    for change, message in (
+        (dict(bias=torch.ones(3).to_sparse()), "bias is no plain tensor"),
+        (dict(bias=torch.ones(1).expand(3)), "bias is no plain tensor"),
+        (dict(bias=torch.ones(4)), "bias is (4,) in the file, (3,) in the network"),
+        (dict(bias=torch.ones(3, dtype=torch.int64)), "bias is torch.int64 in the file, torch.float32 in the"),
+        (dict(num_batches_tracked=torch.tensor(1.5)), "tracked is torch.float32 in the file, torch.int64 in"),
+        (dict(bias=torch.full((3,), float("nan"))), "bias of the weights is not finite"),
+        (dict(more=torch.ones(1)), "1 names differ, e.g. more"),
+    ):
+        model = nn.BatchNorm1d(3)
+        test_fail(lambda: fill(model, ones | change, "a.pt"), contains=message)
+        test_eq((model.weight.tolist(), model.running_mean.tolist()), ([1.0] * 3, [0.0] * 3))
+    test_eq(fill(model, ones).running_mean.tolist(), [1.0] * 3)
+    test_eq(fill(model, dict(ones, weight=torch.ones(3).half())).weight.dtype, torch.float32)
+    with torch.device("meta"):
+        test_fail(lambda: fill(nn.BatchNorm1d(3), ones, "a.pt"), contains="a network on the meta device")
 
 
 def test_every_network_saves_and_loads():

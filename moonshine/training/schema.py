@@ -6,7 +6,7 @@
 __all__ = ['DEEPEST', 'MOST', 'CONTAINERS', 'PLAIN', 'REST', 'ANY', 'SHORTENED', 'SCALAR', 'SHORT', 'NORMALIZATION', 'YES_OR_NO',
            'NAMES', 'GENERATOR', 'DICT', 'RECIPE', 'CHECKPOINT', 'RELEASED', 'ARGUMENTS', 'BY_TYPE', 'size_problem',
            'type_problem', 'Rule', 'Optional', 'whole', 'number', 'text', 'shown', 'problem', 'is_plain',
-           'weights_problem', 'checkpoint_problem', 'arguments_problem']
+           'weights_problem', 'checkpoint_problem', 'released_problem', 'arguments_problem']
 
 # %% ../../nbs/distillation/29_schema.ipynb #c6e6db04
 import inspect
@@ -165,7 +165,7 @@ def weights_problem(net, name: str) -> str:
         if not isinstance(key, str):
             return f"{name} has the key {shown(key)}; keys must be text"
         if not is_plain(value) and not key.endswith("_extra_state"):  # what a module adds by itself
-            return f"{name}.{shown(key)[1:-1]} is {shown(value)}; it must be a plain tensor"
+            return f"{name}.{shown(key)[1:-1]} is {shown(value)}; it must be a dense tensor"
     return ""
 
 # %% ../../nbs/distillation/29_schema.ipynb #8b543387
@@ -207,6 +207,7 @@ RECIPE = {
 }
 CHECKPOINT = dict(
     network=text(),
+    architecture=Optional(text(200)),
     epoch=Optional(whole()),
     history=Optional([{"epoch": Optional(whole()), REST: SHORT}]),
     recipe=Optional(RECIPE),
@@ -236,6 +237,14 @@ def checkpoint_problem(content: dict) -> str:
     parts = {"net": content["net"], "loss": content.get("loss", {})}
     parts["best.net"] = content["best"]["net"] if "best" in content else {}
     return next(filter(None, (weights_problem(net, name) for name, net in parts.items())), "")
+
+
+def released_problem(content: dict) -> str:
+    "Say what in a file of the released program can't be right, '' if nothing is seen."
+    if found := problem(content, RELEASED, "") or weights_problem(content["net"], "net"):
+        return found
+    last = content["net"].get("fc.weight")
+    return "" if last is not None and last.ndim == 2 else "it has no matrix net.fc.weight"
 
 # %% ../../nbs/distillation/29_schema.ipynb #989746f1
 ARGUMENTS = dict(

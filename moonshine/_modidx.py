@@ -3119,6 +3119,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                                                                       'moonshine/training/state.py'),
                                           'moonshine.training.state._check_buffer': ( 'distillation/state.html#_check_buffer',
                                                                                       'moonshine/training/state.py'),
+                                          'moonshine.training.state.check_random_state': ( 'distillation/state.html#check_random_state',
+                                                                                           'moonshine/training/state.py'),
                                           'moonshine.training.state.loss_state': ( 'distillation/state.html#loss_state',
                                                                                    'moonshine/training/state.py'),
                                           'moonshine.training.state.momentum_buffers': ( 'distillation/state.html#momentum_buffers',

@@ -87,6 +87,7 @@ def test_values_that_a_checkpoint_cannot_have():
         (dict(started=dict(images=0, sums={}, seconds="1")), "started.seconds is '1'"),
         (dict(random=[torch.ones(3)]), "random[0] is a tensor of torch.float32 and shape (3,)"),
         (dict(starts=[{}]), "starts[0].images is missing"),
+        (dict(optimizer={}), "recipe.epochs is missing"),
     ):
         assert message in checkpoint_problem(good | change), checkpoint_problem(good | change)
 

@@ -197,7 +197,11 @@ def test_a_state_that_is_not_finite_is_never_saved():
             save(path, model, keep=True, epoch=epoch)
         good = path.read_bytes()
         test_fail(
-            non_finite_save(optimizer=dict(state={0: dict(momentum_buffer=torch.tensor([float("inf")]))})),
+            non_finite_save(
+                optimizer=dict(state={0: dict(momentum_buffer=torch.tensor([float("inf")]))}),
+                recipe=dict(seed=0, epochs=1),
+                history=[],
+            ),
             contains=f"0.momentum_buffer of the momentum is not finite, so {path} is not written; "
             f"the last good state is in {path}: resume",
         )

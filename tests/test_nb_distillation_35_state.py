@@ -92,6 +92,8 @@ def test_random_numbers_continue():
     drawn = torch.rand(3)
     set_random_state(before)
     test_eq(torch.rand(3), drawn)
+    for odd in ([], [torch.zeros(3, dtype=torch.uint8)], [torch.zeros(len(before[0]))]):
+        test_fail(lambda: set_random_state(odd), contains="it must be 5056 bytes")
 
 
 def test_of_a_saved_optimizer_only_the_momentum_is_taken():
@@ -121,3 +123,21 @@ def test_the_state_of_a_loss_comes_back():
     start = weights[1].clone()
     new.restore(without.content())
     assert torch.equal(weights[1], start) and len(new.optimizer.state) == 2
+
+
+def test_a_state_is_restored_or_left_alone():
+    def tensors(state):
+        momentum = [one["momentum_buffer"].clone() for one in state.optimizer.state.values()]
+        return [*momentum, *(value.clone() for value in state.loss.state_dict().values())]
+
+
+    (_, old), (_, new) = stepped(Recipe(), hint_loss()), stepped(Recipe(), hint_loss())
+    saved, kept = old.content(), tensors(new)
+    for change, message in (
+        (dict(random=[torch.zeros(7, dtype=torch.uint8)]), "the random numbers can't be restored: it must be"),
+        (dict(loss=dict(saved["loss"], more=torch.ones(1))), "1 names differ, e.g. more"),
+        (dict(loss={name: value[:1] for name, value in saved["loss"].items()}), "in the network"),
+        (dict(optimizer=dict(param_groups=[], state={})), "the momentum of 0 parameters; the network has 4"),
+    ):
+        test_fail(lambda: new.restore(saved | change), contains=message)
+        assert all(map(torch.equal, tensors(new), kept))

@@ -647,6 +647,8 @@ def describe(path: "str|Path") -> dict:
     content = upgraded(content)
     if found := schema.checkpoint_problem(content):
         raise InputError(f"{path} is not a proper checkpoint: {found}")
+    if "best" in content:
+        check_fit(content["net"], content["best"]["net"], path)
     return content
 
 # %% ../../nbs/distillation/30_checkpoints.ipynb #00000035

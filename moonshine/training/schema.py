@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['DEEPEST', 'MOST', 'CONTAINERS', 'PLAIN', 'REST', 'ANY', 'SHORTENED', 'SCALAR', 'SHORT', 'NORMALIZATION', 'YES_OR_NO',
-           'NAMES', 'GENERATOR', 'DICT', 'RECIPE', 'CHECKPOINT', 'RELEASED', 'ARGUMENTS', 'BY_TYPE', 'size_problem',
-           'type_problem', 'Rule', 'Optional', 'whole', 'number', 'text', 'shown', 'problem', 'is_plain',
-           'weights_problem', 'checkpoint_problem', 'released_problem', 'arguments_problem']
+           'NAMES', 'GENERATOR', 'DICT', 'RECIPE', 'CHECKPOINT', 'RESUMABLE', 'RELEASED', 'ARGUMENTS', 'BY_TYPE',
+           'size_problem', 'type_problem', 'Rule', 'Optional', 'whole', 'number', 'text', 'shown', 'problem',
+           'is_plain', 'weights_problem', 'checkpoint_problem', 'released_problem', 'arguments_problem']
 
 # %% ../../nbs/distillation/29_schema.ipynb #c6e6db04
 import inspect
@@ -220,6 +220,10 @@ CHECKPOINT = dict(
     loss=Optional(DICT),
     starts=Optional([dict(images=text())]),
 )
+RESUMABLE = dict(  # what the checkpoint of a run has besides
+    recipe=RECIPE | dict(seed=whole(), epochs=whole(1)),
+    history=CHECKPOINT["history"].rule,
+)
 RELEASED = dict(
     conv=text(),
     blocktype=text(),
@@ -232,7 +236,8 @@ RELEASED = dict(
 # %% ../../nbs/distillation/29_schema.ipynb #3dda3a59
 def checkpoint_problem(content: dict) -> str:
     "Say what in a checkpoint of ours can't be right, '' if nothing is seen; nothing is built."
-    if found := problem(content, CHECKPOINT, ""):
+    rule = CHECKPOINT | RESUMABLE if "optimizer" in content else CHECKPOINT
+    if found := problem(content, rule, ""):
         return found
     parts = {"net": content["net"], "loss": content.get("loss", {})}
     parts["best.net"] = content["best"]["net"] if "best" in content else {}

@@ -290,6 +290,8 @@ def weights_of(model: nn.Module) -> dict:
 def non_finite(values, name: str = "") -> str:
     "Return where the first NaN or infinity is in tensors, numbers, dicts and lists; '' if all are finite."
     if isinstance(values, torch.Tensor):
+        if not schema.is_plain(values):
+            return ""  # never a number of ours, and perhaps endless
         numbers = values.is_floating_point() or values.is_complex()
         return (name or "tensor") if numbers and not values.isfinite().all() else ""
     if isinstance(values, float):

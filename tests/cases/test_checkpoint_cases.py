@@ -1,9 +1,13 @@
-"""Checkpoints and results that are crafted, damaged or swapped are refused in one line, or read as they are."""
+"""Checkpoints and results that are crafted, damaged or swapped: refused in one line, or read as they are."""
 
+import ast
 import io
 import os
+import re
 import shutil
+import sys
 import zipfile
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -20,6 +24,7 @@ from moonshine.training.recipe import Recipe
 
 W = "conv1.weight"
 nan, inf = float("nan"), float("inf")
+ROOT = Path(os.environ.get("MOONSHINE_CHECKOUT") or Path(__file__).resolve().parents[2])
 
 
 def network():
@@ -589,3 +594,40 @@ def test_an_ordinary_network_of_torchvision_comes_back(tmp_path, name, block):
     again, _ = checkpoints.load(tmp_path / "T.pt")
     x = torch.randn(1, 3, 64, 64)
     assert torch.equal(model(x), again(x))
+
+
+def requirements() -> dict:
+    """What settings.ini requires: the name of a distribution -> its limits."""
+    parser = ConfigParser()
+    parser.read(ROOT / "settings.ini", encoding="utf-8")
+    lines = parser["DEFAULT"]["requirements"].split()
+    assert parser["DEFAULT"]["lib_name"] == "moonshine-distillation"
+    return {re.match(r"[\w-]+", line)[0].lower(): line for line in lines}
+
+
+@pytest.mark.kind("What is installed, and under which name")
+@pytest.mark.parametrize("name, least", [("torch", "2.10"), ("torchvision", "0.25"), ("filelock", "3.30")])
+def test_the_oldest_version_that_is_safe(name, least):
+    assert requirements()[name] == f"{name}>={least}"
+
+
+@pytest.mark.kind("What is installed, and under which name")
+@pytest.mark.parametrize(
+    "package", ["blocks", "surgery", "data", "training", "paper", "plots", "panels", "lessons"]
+)
+def test_what_is_imported_is_required(package):
+    names = {"PIL": "pillow", "IPython": "ipython", "tomli": "", "yaml": "", "tensorboard": ""}
+    declared = {name.replace("-", "_") for name in requirements()} | {"moonshine", ""}
+    for path in (Path(checkpoints.__file__).parents[1] / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            modules += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+            for module in {module.split(".")[0] for module in modules} - sys.stdlib_module_names:
+                assert names.get(module, module) in declared, f"{path.name} imports {module}"
+
+
+@pytest.mark.kind("What is installed, and under which name")
+def test_no_message_suggests_a_package_of_another_project():
+    for path in Path(checkpoints.__file__).parents[1].rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"(pip install|update|upgrade)( -U| --upgrade)? moonshine\b(?!-)", text), path

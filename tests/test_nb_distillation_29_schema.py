@@ -41,6 +41,7 @@ def test_rules_by_hand():
         (dict(depth=11), "depth is 11; it must be a whole number from 1 to 10"),
         (dict(depth=4, width=nan), "width is nan; it must be a finite number, 0 or more"),
         (dict(depth=4, width=inf), "width is inf; it must be a finite number, 0 or more"),
+        (dict(depth=4, width=-1.5), "width is -1.5; it must be a finite number, 0 or more"),
         (dict(depth=4, history=[{}, dict(ce="x")]), "history[1].ce is 'x'; it must be a finite number"),
         (dict(depth=4, history="x"), "history is 'x'; it must be a list"),
         ({"depth": 4, 1: 2}, "it has the key 1; keys must be text"),

@@ -4,6 +4,7 @@ from moonshine.training.checkpoints import *
 
 import errno
 import io
+import json
 import os
 import subprocess
 import sys
@@ -336,6 +337,26 @@ def test_released_files_load_with_and_without_counters():
                 info["history"][1],
                 dict(epoch=2, train_loss=1.0, train_error=60.0, test_loss=1.4, test_error=45.0),
             )
+
+
+def test_a_changed_history_is_noticed():
+    model = nn.Linear(2, 2)
+    model.spec = foreign_spec(model)
+    history = [dict(epoch=1, train_loss=0.1 + 0.2, test_error=1e-05), dict(epoch=2, train_loss=1.25)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "T.jsonl")
+        save(Path(folder, "T.pt"), model, history=history)
+        whole = "".join(json.dumps(row) + "\n" for row in history).encode()
+        path.write_bytes(whole)
+        test_eq(read_history(path), history)
+        path.write_bytes(whole[: whole.index(b"\n") + 1])
+        test_eq(read_history(path), history[:1])  # killed before the last row was written
+        for at, bit in ((at, bit) for at in range(len(whole)) for bit in (0, 3, 5)):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :])
+            try:
+                test_eq(read_history(path), history)  # 1e-05 became 1E-05
+            except InputError as error:
+                assert "T.jsonl is damaged: " in str(error) and "\n" not in str(error)
 
 
 def test_what_is_no_checkpoint_is_refused():

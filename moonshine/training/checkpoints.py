@@ -8,7 +8,7 @@ __all__ = ['TEMPORARY', 'LOCKS', 'WRAPPERS', 'FORMAT', 'VERSION', 'FOREIGN', 'SE
            'weights_of', 'non_finite', 'non_finite_state', 'foreign_spec', 'save', 'sealed', 'check_seal',
            'check_parts', 'contents', 'reason', 'offer', 'last_good', 'read', 'number_kind', 'check_fit', 'fill',
            'chosen_weights', 'build', 'is_original', 'describe_original', 'upgraded', 'describe', 'load',
-           'load_weights', 'load_original']
+           'load_weights', 'load_original', 'read_history']
 
 # %% ../../nbs/distillation/30_checkpoints.ipynb #00000002
 import hashlib
@@ -680,3 +680,29 @@ def load_original(
     if not is_original(read(path)):
         raise InputError(f"{path} was not written by the released program; use load")
     return load(path)[0]
+
+# %% ../../nbs/distillation/30_checkpoints.ipynb #e370b36d
+def _history_rows(path):
+    if not Path(path).is_file():
+        raise InputError(f"no history {path}; name the .jsonl file of a run")
+    try:
+        rows = [json.loads(line) for line in Path(path).read_bytes().split(b"\n") if line]
+    except OSError as error:
+        raise InputError(f"{path} can't be read ({error.strerror or error})") from None
+    except (ValueError, RecursionError):
+        raise InputError(f"{path} is damaged: not every line of it is a JSON object") from None
+    if found := schema.size_problem(rows) or schema.problem(rows, schema.CHECKPOINT["history"], "row"):
+        raise InputError(f"{path} is damaged: {found}")
+    return rows
+
+
+def read_history(
+    path: "str|Path",  # NAME.jsonl of a run
+) -> list[dict]:  # a row per epoch
+    "Read the history that a run wrote; `InputError` if it is damaged, or not that of the checkpoint."
+    rows, checkpoint = _history_rows(path), Path(path).with_suffix(".pt")
+    if [row.get("epoch") for row in rows] != list(range(1, len(rows) + 1)):
+        raise InputError(f"{path} is damaged: its epochs are not 1, 2, 3, ...")
+    if checkpoint.exists() and rows != describe(checkpoint).get("history", [])[: len(rows)]:
+        raise InputError(f"{path} is damaged: it differs from the history in {checkpoint}, which counts")
+    return rows

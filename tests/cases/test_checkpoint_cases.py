@@ -9,6 +9,7 @@ import sys
 import zipfile
 from configparser import ConfigParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,6 +19,17 @@ from moonshine.data.drawing import shapes
 from moonshine.errors import InputError
 from moonshine.losses.base import cross_entropy
 from moonshine.models.wide_resnet import wrn
+from moonshine.paper.report import write_report
+from moonshine.paper.results import (
+    example_result,
+    network_files,
+    put_example,
+    read_result,
+    read_results,
+    standing,
+    write_result,
+)
+from moonshine.paper.runner import taught_by
 from moonshine.surgery.zoo import network_from_torchvision
 from moonshine.training import checkpoints, loop
 from moonshine.training.recipe import Recipe
@@ -631,3 +643,202 @@ def test_no_message_suggests_a_package_of_another_project():
     for path in Path(checkpoints.__file__).parents[1].rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"(pip install|update|upgrade)( -U| --upgrade)? moonshine\b(?!-)", text), path
+
+
+def flips(content: bytes, count: int):
+    """The content with one bit changed, at `count` places spread over it."""
+    for step in range(count):
+        at = step * len(content) // count
+        yield content[:at] + bytes([content[at] ^ 1 << step % 8]) + content[at + 1 :]
+
+
+@pytest.mark.kind("A flipped bit is noticed in every file that is written")
+def test_flipped_bits_of_a_checkpoint(trained, tmp_path):
+    whole, path = (trained / "T.pt").read_bytes(), tmp_path / "T.pt"
+    for changed in flips(whole, 60):
+        path.write_bytes(changed)
+        assert "its checksum differs" in refusal(lambda: checkpoints.describe(path))
+
+
+@pytest.mark.kind("A flipped bit is noticed in every file that is written")
+def test_flipped_bits_of_a_history(trained, tmp_path):
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "T.jsonl"
+    whole, history = path.read_bytes(), checkpoints.read_history(path)
+    assert history == checkpoints.describe(tmp_path / "T.pt")["history"] and len(history) == 1
+    for changed in flips(whole, 60):
+        path.write_bytes(changed)
+        try:
+            assert checkpoints.read_history(path) == history  # 1e-05 and 1E-05 are the same number
+        except InputError as error:
+            assert str(error).startswith(f"{path} is damaged: ")
+    assert (
+        len(resume(tmp_path).state_dict()) and len(checkpoints.read_history(path)) == 2
+    )  # mended by a resume
+
+
+@pytest.mark.kind("A flipped bit is noticed in every file that is written")
+def test_flipped_bits_of_a_result(tmp_path):
+    path = put_example(tmp_path, example_result("G(4)"), "a")
+    whole, content = path.read_bytes(), read_result(path)
+    for changed in flips(whole, 200):
+        path.write_bytes(changed)
+        try:
+            assert read_result(path) == content  # a blank between two values
+        except InputError as error:
+            assert "checksum differs" in str(error) or "is not a" in str(error)
+
+
+GIVEN = dict(file="t.pt", sha256="ab" * 32, network="WRN-16-2 S", parameters=693498, test_error=9.5)
+FINITE, SHORT_TEXT = "; it must be a finite number", "; it must be text of at most 300 characters"
+
+
+@pytest.mark.kind("Strings, lists, dollar signs and huge numbers in a result")
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(network=["WRN-16-2"]), f"network is ['WRN-16-2']{SHORT_TEXT}"),
+        (dict(network="$" * 10**5), f"$$${chr(39)}{SHORT_TEXT}"),
+        (dict(network="$\\frac{$"), "'$\\\\frac{$' is not a network of Table 2"),
+        (dict(network="WRN-16-1000000"), "'WRN-16-1000000' is not a network of Table 2; write e.g. WRN-16-2"),
+        (dict(network="WRN-1000000-1"), "'WRN-1000000-1' is not a network of Table 2"),
+        (dict(network="WRN-16-1e9"), "'WRN-16-1e9' is not a network of Table 2"),
+        (dict(network=f"WRN-16-{'9' * 299}"), SHORT_TEXT),
+        (dict(block={"a": 1}), "block is {'a': 1}; it must be text"),
+        (dict(block="G(99999999999999999999)"), "which G(99999999999999999999) can't split into groups"),
+        (dict(seed=[0]), "seed is [0]; it must be a whole number, 0 or more"),
+        (dict(seed="0"), "seed is '0'; it must be a whole number, 0 or more"),
+        (dict(epochs=10**400), "; it must be a whole number from 1 to 1,000,000"),
+        (dict(parameters=1e300), "parameters is 1e+300; it must be a whole number"),
+        (dict(alpha="0.9"), f"alpha is '0.9'{FINITE}"),
+        (dict(beta=10**400), FINITE),
+        (dict(beta=nan), f"beta is nan{FINITE}"),
+        (dict(latency_ms=[1]), f"latency_ms is [1]{FINITE}"),
+        (dict(seconds="long"), f"seconds is 'long'{FINITE}"),
+        (dict(history="x"), "history is 'x'; it must be a list"),
+        (dict(history=[1, 2, 3]), "history[0] is 1; it must be a dict"),
+        (dict(history=[dict(epoch=1, test_loss=[1])]), f"history[0].test_loss is [1]{FINITE}"),
+        (dict(last=dict(test_error=10**400)), FINITE),
+        (dict(last=dict(test_error="9")), f"last.test_error is '9'{FINITE}"),
+        (dict(best=[1]), "best is [1]; it must be a dict"),
+        (dict(recipe=dict(seed=0, epochs="3")), "recipe.epochs is '3'; it must be a whole number"),
+        (dict(recipe=dict(epoch_step=[[1]])), "recipe.epoch_step[0] is [1]; it must be a whole number"),
+        (dict(machine=dict(processor=["a"])), f"machine.processor is ['a']{SHORT_TEXT}"),
+        (dict(machine=dict(gpu=1)), f"machine.gpu is 1{SHORT_TEXT}"),
+        (dict(machine=dict(cores={})), "machine.cores is {}; it must be a number or a short text"),
+        (dict(versions=dict(torch=[2])), "versions.torch is [2]; it must be a number or a short text"),
+        (dict(versions="2.14"), "versions is '2.14'; it must be a dict"),
+        (dict(commit=3), f"commit is 3{SHORT_TEXT}"),
+        (dict(teacher=["T"]), f"teacher is ['T']{SHORT_TEXT}"),
+        (dict(given="x"), "given is 'x'; it must be a dict"),
+        (dict(given=dict(GIVEN, test_error=10**400)), FINITE),
+        (dict(given=dict(GIVEN, network="WRN-16-99999 S")), "'WRN-16-99999' is not a network of Table 2"),
+        (dict(given=dict(GIVEN, network="WRN-16-0 S")), "width 0.0 leaves no channels"),
+        (dict(files=["network.pt"]), "files is ['network.pt']; it must be a dict"),
+        (dict(more=[[[[[[[[[[[[[[1]]]]]]]]]]]]]]), "it is nested more than 12 levels deep"),
+    ],
+)
+def test_results_that_cannot_be_right(tmp_path, change, message):
+    put_example(tmp_path, example_result("G(4)") | change, "a")
+    put_example(tmp_path, example_result("G(N)"), "b")
+    results, (line,) = read_results(tmp_path)
+    assert [result["file"] for result in results] == ["b/result.json"]
+    assert line.startswith("a/result.json ") and message in line and "\n" not in line and len(line) < 500
+
+
+@pytest.mark.kind("Strings, lists, dollar signs and huge numbers in a result")
+@pytest.mark.parametrize("text", ["$\\frac{$", "$x_{1}$ & <b>", "a\nb | c", "x" * 300])
+def test_a_report_shows_any_text(tmp_path, text):
+    odd = dict(data=text, commit=text, machine=dict(processor=text, gpu=text), versions=dict(torch=text))
+    for method in ("scratch", "at"):
+        put_example(tmp_path, example_result("G(4)", method) | odd, method)
+    made = write_report(tmp_path)
+    assert made["refused"] == [] and (tmp_path / "report.md").stat().st_size > 1000
+
+
+def a_pipe(path, monkeypatch):
+    os.mkfifo(path)
+
+
+def a_folder(path, monkeypatch):
+    path.mkdir()
+
+
+def an_endless_file(path, monkeypatch):
+    path.symlink_to("/dev/zero")
+
+
+def a_huge_file(path, monkeypatch):
+    with open(path, "wb") as file:
+        file.truncate(10**12)  # takes no room on the disk
+
+
+def a_file_of_somebody_else(path, monkeypatch):
+    path.write_text("{}")
+    read = Path.read_bytes
+
+    def refuse(self):
+        if self == path:
+            raise PermissionError(13, "Permission denied")
+        return read(self)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+
+
+@pytest.mark.kind("One result that cannot be read does not stop the report")
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (a_pipe, "is not a file that can be read"),
+        (a_folder, "is not a file that can be read"),
+        (an_endless_file, "is not a file that can be read"),
+        (a_huge_file, "has more than 64,000,000 bytes: no result is so large"),
+        (a_file_of_somebody_else, "can't be read (Permission denied)"),
+    ],
+)
+def test_files_that_cannot_be_read(tmp_path, monkeypatch, make, message):
+    put_example(tmp_path, example_result("G(N)"), "b")
+    (tmp_path / "a").mkdir()
+    make(tmp_path / "a" / "result.json", monkeypatch)
+    results, refused_lines = read_results(tmp_path)
+    assert len(results) == 1 and refused_lines == [f"a/result.json {message}"]
+    assert standing(tmp_path / "a", "f") == ("broken", f"{tmp_path / 'a' / 'result.json'} {message}")
+    (tmp_path / "c").mkdir()
+    make(tmp_path / "c" / "run.json", monkeypatch)
+    assert standing(tmp_path / "c", "f")[0] == "changed"
+
+
+def swapped(folder):
+    checkpoints.save(folder / "network.pt", wrn(10, 0.5))
+
+
+def a_bit(folder):
+    content = (folder / "network.pt").read_bytes()
+    (folder / "network.pt").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+
+def gone(folder):
+    (folder / "network.pt").unlink()
+
+
+@pytest.mark.kind("A network that is not the one of its result")
+@pytest.mark.parametrize(
+    "change, message", [(swapped, "SHA-256 differs"), (a_bit, "SHA-256 differs"), (gone, "not there")]
+)
+def test_a_swapped_teacher_is_refused_by_name(tmp_path, change, message):
+    folder, student = tmp_path / "teacher", SimpleNamespace(given=None, teacher="teacher")
+    checkpoints.save(folder / "network.pt", network())
+    write_result(folder / "result.json", example_result("S") | dict(files=network_files(folder)))
+    assert torch.equal(taught_by(student, tmp_path).conv1.weight, network().conv1.weight)
+    change(folder)
+    line = refusal(lambda: taught_by(student, tmp_path))
+    assert line.startswith(f"{folder / 'network.pt'} is not ") and message in line
+
+
+@pytest.mark.kind("Old formats stay readable")
+def test_results_of_format_1(tmp_path):
+    folder, student = tmp_path / "teacher", SimpleNamespace(given=None, teacher="teacher")
+    checkpoints.save(folder / "network.pt", network())
+    write_result(folder / "result.json", example_result("S") | dict(format=1))
+    assert taught_by(student, tmp_path).spec == network().spec
+    assert [len(part) for part in read_results(tmp_path)] == [1, 0]

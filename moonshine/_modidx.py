@@ -2882,6 +2882,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                                                                            'moonshine/training/checkpoints.py'),
                                                 'moonshine.training.checkpoints.tidy': ( 'distillation/checkpoints.html#tidy',
                                                                                          'moonshine/training/checkpoints.py'),
+                                                'moonshine.training.checkpoints.unreadable': ( 'distillation/checkpoints.html#unreadable',
+                                                                                               'moonshine/training/checkpoints.py'),
                                                 'moonshine.training.checkpoints.upgraded': ( 'distillation/checkpoints.html#upgraded',
                                                                                              'moonshine/training/checkpoints.py'),
                                                 'moonshine.training.checkpoints.weights_of': ( 'distillation/checkpoints.html#weights_of',

@@ -106,4 +106,17 @@ def test_arguments_that_no_network_has():
     ):
         test_eq(arguments_problem(good | change, wrn, 40), message)
     test_eq(arguments_problem(dict(width=1, block="S"), wrn, 40), "depth is missing")
+
+
+    def mine(hidden: int, rate: "float" = 0.5, bias: bool = True):
+        "A builder of somebody's own: its annotations are rules"
+
+
+    for spec, message in (
+        (dict(hidden=64, rate=1), ""),
+        (dict(hidden=1.5), "hidden is 1.5; it must be a whole number from -1,000,000 to 1,000,000"),
+        (dict(hidden=64, rate="x"), "rate is 'x'; it must be a finite number"),
+        (dict(hidden=64, bias=None), "bias is None; it must be True or False"),
+    ):
+        test_eq(arguments_problem(spec, mine, 40), message)
     test_eq(arguments_problem(dict(depth=10, width=1), wrn, 40), "block is missing")

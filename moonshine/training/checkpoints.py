@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TEMPORARY', 'LOCKS', 'WRAPPERS', 'FORMAT', 'VERSION', 'FOREIGN', 'SEAL', 'LEGACY', 'RENAMED', 'new_file_mode',
            'before', 'keep_before', 'write_whole', 'tidy', 'lock_file', 'Lock', 'owner', 'holder', 'bare', 'plain_name',
-           'weights_of', 'non_finite', 'non_finite_state', 'foreign_spec', 'save', 'sealed', 'check_seal',
+           'weights_of', 'non_finite', 'non_finite_state', 'foreign_spec', 'unreadable', 'save', 'sealed', 'check_seal',
            'check_parts', 'contents', 'reason', 'offer', 'last_good', 'read', 'number_kind', 'check_fit', 'fill',
            'chosen_weights', 'build', 'is_original', 'describe_original', 'upgraded', 'describe', 'load',
            'load_weights', 'load_original', 'read_history']
@@ -30,6 +30,7 @@ from pathlib import Path
 import torch
 from filelock import lock_descriptor
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from ..blocks.families import parse_block
 from ..errors import InputError, lookup
@@ -279,11 +280,13 @@ def plain_name(name: str) -> str:
 
 
 def weights_of(model: nn.Module) -> dict:
-    "Return the weights of a network by name, as they are saved: each number once."
+    "Return the weights of a network by name, as they are saved."
     net = bare(model).state_dict()
     for name, value in net.items():
-        if isinstance(value, torch.Tensor) and value.layout == torch.strided and 0 in value.stride():
-            net[name] = value.contiguous()  # it repeats its numbers
+        if not isinstance(value, torch.Tensor) or is_lazy(value) or value.layout != torch.strided:
+            continue  # refused later, or a module's own affair
+        if 0 in value.stride():  # it repeats its numbers
+            net[name] = value.contiguous()
     return {plain_name(name): value for name, value in net.items()}
 
 # %% ../../nbs/distillation/30_checkpoints.ipynb #0000002f
@@ -342,6 +345,14 @@ def foreign_spec(model: nn.Module, **facts) -> dict:
     "Return the `spec` of a network of your own: enough to recognize it, not to build it."
     return dict(network=FOREIGN, architecture=type(model).__name__, **facts)
 
+# %% ../../nbs/distillation/30_checkpoints.ipynb #3e938ef5
+def unreadable(content: dict) -> str:
+    "Say why a checkpoint could not be read again if it was written; '' if it could."
+    if found := schema.checkpoint_problem(content) or schema.type_problem(content):
+        return found
+    known = networks().get(content["network"])
+    return schema.arguments_problem(content, known.build, len(content["net"])) if known else ""
+
 # %% ../../nbs/distillation/30_checkpoints.ipynb #0000003a
 def save(
     path: "str|Path",  # of the file to write
@@ -357,7 +368,7 @@ def save(
             "(model.spec = foreign_spec(model)), or save its state_dict() yourself"
         )
     content = dict(format=FORMAT, version=VERSION, **model.spec, **info, net=weights_of(model))
-    if bad := schema.checkpoint_problem(content) or schema.type_problem(content):
+    if bad := unreadable(content):
         raise InputError(f"{path} is not written, because it could not be read again: {bad}")
     if bad := non_finite_state(content, model):
         good = last_good(path, model)
@@ -472,8 +483,8 @@ def number_kind(dtype: torch.dtype) -> str:
 
 def _difference(value, own):
     "How an entry of a file differs from the network's own; '' if it fits"
-    if not isinstance(own, torch.Tensor):
-        return ""  # the extra state of a module is the module's own business
+    if not isinstance(own, torch.Tensor) or is_lazy(own):
+        return ""  # extra state, or a lazy layer, which takes its shape from the file
     if not isinstance(value, torch.Tensor):
         return "is no tensor"
     if not schema.is_plain(value):
@@ -507,7 +518,7 @@ def fill(
 ) -> nn.Module:
     "Load saved weights into a network, all of them or none (`InputError`)."
     own = bare(model).state_dict()
-    if any(isinstance(value, torch.Tensor) and value.is_meta for value in own.values()):
+    if any(isinstance(value, torch.Tensor) and value.is_meta for value in own.values() if not is_lazy(value)):
         raise InputError(f"{path} can't be loaded into a network on the meta device; build it on another one")
     names = {plain_name(name): name for name in own}
     check_fit({plain: own[name] for plain, name in names.items()}, net, path)

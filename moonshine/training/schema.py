@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from math import inf
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from .recipe import REAL, WHOLE
 
@@ -109,6 +110,8 @@ SHORTENED.maxstring = SHORTENED.maxother = 60
 
 def shown(value) -> str:
     "Return a value as a short text of one line."
+    if is_lazy(value):
+        return "a tensor that has no shape yet"
     if isinstance(value, torch.Tensor):
         return f"a tensor of {value.dtype} and shape {tuple(value.shape)}"
     try:
@@ -150,6 +153,7 @@ def is_plain(value) -> bool:
     "Return whether a value is a dense tensor that stores each of its numbers."
     return (
         isinstance(value, torch.Tensor)
+        and not is_lazy(value)
         and value.layout == torch.strided
         and not value.is_quantized
         and not value.is_meta
@@ -261,7 +265,7 @@ ARGUMENTS = dict(
     architecture=text(100),
     options=Rule("a dict", DICT.fits, none=True),
 )
-BY_TYPE = {int: whole(-1_000_000, 1_000_000), float: number(), bool: YES_OR_NO, str: text()}
+BY_TYPE = dict(int=whole(-1_000_000, 1_000_000), float=number(), bool=YES_OR_NO, str=text())
 
 
 def arguments_problem(
@@ -274,7 +278,8 @@ def arguments_problem(
         needed = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
         if name not in spec and (needed or name == "block"):
             return f"{name} is missing"
-        rule = ARGUMENTS.get(name) or BY_TYPE.get(parameter.annotation)
+        kind = getattr(parameter.annotation, "__name__", parameter.annotation)  # the type, or its name
+        rule = ARGUMENTS.get(name) or BY_TYPE.get(kind)
         if name in spec and rule and (found := problem(spec[name], rule, name)):
             return found
     if spec.get("depth", 0) > weights:

@@ -550,14 +550,28 @@ def test_a_compiled_part(tmp_path):
         (dict(epoch=1.5), f"epoch is 1.5{NUMBER}"),
         (dict(recipe=Recipe()), "; it must be a dict"),
         (dict(mine=dict(model=nn.Linear)), "mine.model is a builtins.type"),
+        (dict(width=nan), f"width is nan{WIDTH}"),
+        (dict(depth=10**9), f"depth is 1000000000{DEPTH}"),
     ],
 )
 def test_what_could_not_be_read_is_not_written(tmp_path, info, message):
     path = tmp_path / "T.pt"
     checkpoints.save(path, network(), epoch=1)
-    line = refusal(lambda: checkpoints.save(path, network(), **info))
+    model = network()
+    model.spec = {key: value for key, value in model.spec.items() if key not in info}
+    line = refusal(lambda: checkpoints.save(path, model, **info))
     assert line.startswith(f"{path} is not written, because it could not be read again: ") and message in line
     assert checkpoints.describe(path)["epoch"] == 1
+
+
+@pytest.mark.kind("What is written can be read again")
+def test_a_lazy_network(tmp_path):
+    path, whole, lazy = tmp_path / "T.pt", nn.Linear(2, 3), nn.LazyLinear(3)
+    whole.spec = lazy.spec = checkpoints.foreign_spec(whole)
+    line = refusal(lambda: checkpoints.save(path, lazy))
+    assert "net.weight is a tensor that has no shape yet; it must be a dense tensor" in line
+    checkpoints.save(path, whole)
+    assert torch.equal(checkpoints.load_weights(path, lazy).weight, whole.weight)
 
 
 @pytest.mark.kind("Out of disk without hard links")

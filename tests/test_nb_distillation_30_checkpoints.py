@@ -178,44 +178,6 @@ def test_where_the_first_nan_stands():
             getattr(model, name)[0] = 1.0
 
 
-def test_a_state_that_is_not_finite_is_never_saved():
-    model = nn.Linear(2, 2)
-    model.spec = foreign_spec(model)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "T.pt")
-
-        def non_finite_save(**info):
-            return lambda: save(path, model, keep=True, **info)
-
-        test_fail(
-            non_finite_save(history=[dict(epoch=1, ce=float("nan"))]),
-            contains="0.ce of the history is not finite, so",
-        )
-        test_fail(
-            non_finite_save(history=[dict(epoch=1, ce=float("nan"))]), contains="no good state was saved before"
-        )
-        for epoch in (1, 2):
-            save(path, model, keep=True, epoch=epoch)
-        good = path.read_bytes()
-        test_fail(
-            non_finite_save(
-                optimizer=dict(state={0: dict(momentum_buffer=torch.tensor([float("inf")]))}),
-                recipe=dict(seed=0, epochs=1),
-                history=[],
-            ),
-            contains=f"0.momentum_buffer of the momentum is not finite, so {path} is not written; "
-            f"the last good state is in {path}: resume",
-        )
-        test_fail(
-            non_finite_save(started=dict(images=8, seconds=1.0, sums=dict(ce=torch.tensor(float("nan"))))),
-            contains="sums.ce of the started",
-        )
-        with torch.no_grad():
-            model.weight[0, 0] = float("nan")
-        test_fail(non_finite_save(), contains="weight of the weights is not finite")
-        test_eq((path.read_bytes(), read(before(path))["epoch"]), (good, 1))
-
-
 def test_all_weights_are_loaded_or_none():
     ones = {name: torch.ones_like(value) for name, value in nn.BatchNorm1d(3).state_dict().items()}
     for change, message in (
@@ -357,6 +319,44 @@ def test_a_changed_history_is_noticed():
                 test_eq(read_history(path), history)  # 1e-05 became 1E-05
             except InputError as error:
                 assert "T.jsonl is damaged: " in str(error) and "\n" not in str(error)
+
+
+def test_a_state_that_is_not_finite_is_never_saved():
+    model = nn.Linear(2, 2)
+    model.spec = foreign_spec(model)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "T.pt")
+
+        def non_finite_save(**info):
+            return lambda: save(path, model, keep=True, **info)
+
+        test_fail(
+            non_finite_save(history=[dict(epoch=1, ce=float("nan"))]),
+            contains="0.ce of the history is not finite, so",
+        )
+        test_fail(
+            non_finite_save(history=[dict(epoch=1, ce=float("nan"))]), contains="no good state was saved before"
+        )
+        for epoch in (1, 2):
+            save(path, model, keep=True, epoch=epoch)
+        good = path.read_bytes()
+        test_fail(
+            non_finite_save(
+                optimizer=dict(state={0: dict(momentum_buffer=torch.tensor([float("inf")]))}),
+                recipe=dict(seed=0, epochs=1),
+                history=[],
+            ),
+            contains=f"0.momentum_buffer of the momentum is not finite, so {path} is not written; "
+            f"the last good state is in {path}: resume",
+        )
+        test_fail(
+            non_finite_save(started=dict(images=8, seconds=1.0, sums=dict(ce=torch.tensor(float("nan"))))),
+            contains="sums.ce of the started",
+        )
+        with torch.no_grad():
+            model.weight[0, 0] = float("nan")
+        test_fail(non_finite_save(), contains="weight of the weights is not finite")
+        test_eq((path.read_bytes(), read(before(path))["epoch"]), (good, 1))
 
 
 def test_what_is_no_checkpoint_is_refused():

@@ -22,16 +22,16 @@ def test_a_changed_result_is_refused():
     with tempfile.TemporaryDirectory() as root:
         path = Path(root, "result.json")
         write_result(path, dict(format=1, last=dict(test_error=7.25), history=[dict(epoch=1)], block="G(N/8)"))
-        whole = path.read_bytes()
+        written = path.read_bytes()
         test_eq(read_result(path)["last"], dict(test_error=7.25))
-        for at in range(len(whole.rstrip()) - 1):  # truncated anywhere
-            path.write_bytes(whole[:at])
+        for at in range(len(written.rstrip()) - 1):  # truncated anywhere
+            path.write_bytes(written[:at])
             test_fail(lambda: read_result(path), contains="result.json")
-        digits = [at for at in range(len(whole)) if chr(whole[at]) in "0123456789abcdef"]
+        digits = [at for at in range(len(written)) if chr(written[at]) in "0123456789abcdef"]
         for at in digits:  # a digit is another digit
-            path.write_bytes(whole[:at] + (b"1" if whole[at : at + 1] != b"1" else b"2") + whole[at + 1 :])
+            path.write_bytes(written[:at] + (b"1" if written[at : at + 1] != b"1" else b"2") + written[at + 1 :])
             test_fail(lambda: read_result(path), contains="result.json")
-    print(f"{len(whole)} truncations and {len(digits)} changes, none went unnoticed")
+    print(f"{len(written)} truncations and {len(digits)} changes, none went unnoticed")
 
 
 def test_names_of_the_first_version():
@@ -176,7 +176,7 @@ def test_damaged_files_are_told_and_never_used():
     with tempfile.TemporaryDirectory() as folder:
         path = put_example(folder, example_result("G(4)"), "a")
         put_example(folder, example_result("G(N)"), "b")
-        whole = path.read_bytes()
+        written = path.read_bytes()
         test_eq([len(part) for part in read_results(folder)], [2, 0])
 
         def refused(content):
@@ -187,12 +187,12 @@ def test_damaged_files_are_told_and_never_used():
             return lines[0]
 
         dice = random.Random(0)
-        for at in dice.sample(range(len(whole) - 2), 60):
-            assert "truncated" in refused(whole[:at])
-        solid = [at for at, letter in enumerate(whole) if chr(letter) not in " \n"]
+        for at in dice.sample(range(len(written) - 2), 60):
+            assert "truncated" in refused(written[:at])
+        solid = [at for at, letter in enumerate(written) if chr(letter) not in " \n"]
         for at in dice.sample(solid, 100):
-            refused(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])  # a bit
-        assert "checksum differs" in refused(whole.replace(b'"test_error": 10.0', b'"test_error": 1.0'))
+            refused(written[:at] + bytes([written[at] ^ 1]) + written[at + 1 :])  # a bit
+        assert "checksum differs" in refused(written.replace(b'"test_error": 10.0', b'"test_error": 1.0'))
         for content in (b"", b"[]", b"{}", b"7", b"\xff\xfe", b"null", b'"checksum"', b"[" * 100_000):
             refused(content)
 

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['FORMAT', 'RESULT', 'BEGUN', 'NETWORK', 'LARGEST', 'FILES', 'WORDS', 'SHORT', 'ROW', 'MACHINE', 'RULES', 'CLASSES',
-           'NAME', 'EXAMPLE', 'ERRORS', 'GIVEN', 'canonical', 'checksum', 'read_json', 'write_result', 'read_result',
-           'upgraded', 'sha256_of', 'network_files', 'checked_network', 'is_a', 'improper', 'network_called',
-           'costs_of', 'example_result', 'put_example', 'standing', 'retire', 'wrong_costs', 'unknown_words',
-           'wrong_words', 'evaluated', 'impossible_errors', 'wrong_errors', 'wrong_given', 'wrong', 'setting',
-           'teacher_of', 'odd_ones', 'read_checked', 'read_results', 'unfinished']
+           'NAME', 'EXAMPLE', 'ERRORS', 'GIVEN_RULES', 'canonical', 'checksum', 'read_json', 'write_result',
+           'read_result', 'upgraded', 'sha256_of', 'network_files', 'checked_network', 'is_a', 'improper',
+           'network_called', 'costs_of', 'example_result', 'put_example', 'standing', 'retire', 'wrong_costs',
+           'unknown_words', 'wrong_words', 'evaluated', 'impossible_errors', 'wrong_errors', 'wrong_given', 'wrong',
+           'setting', 'teacher_of', 'odd_ones', 'read_checked', 'read_results', 'unfinished']
 
 # %% ../../nbs/paper/48_results.ipynb #00000002
 import hashlib
@@ -396,7 +396,7 @@ def wrong_errors(result: dict) -> list[str]:
     return [line for line, is_so in claims.items() if is_so]
 
 # %% ../../nbs/paper/48_results.ipynb #00000020
-GIVEN = dict(  # a teacher that was trained elsewhere
+GIVEN_RULES = dict(  # of a teacher that was trained elsewhere
     **dict.fromkeys(("file", "sha256", "network"), WORDS),
     parameters=whole(0, 10**15),
     test_error=number(),
@@ -409,7 +409,7 @@ def wrong_given(result: dict) -> list[str]:
     given = result.get("given")
     if given is None:
         return []
-    if found := schema.problem(given, GIVEN, "given"):
+    if found := schema.problem(given, GIVEN_RULES, "given"):
         return [f"its teacher is not properly described: {found}"]
     if not 0 <= given["test_error"] <= 100:
         return [f"its teacher's test_error {given['test_error']:g} is not between 0 and 100"]

@@ -6,9 +6,9 @@
 __all__ = ['TEMPORARY', 'LOCKS', 'WRAPPERS', 'FORMAT', 'VERSION', 'FOREIGN', 'SEAL', 'LEGACY', 'RENAMED', 'new_file_mode',
            'before', 'keep_before', 'write_whole', 'tidy', 'lock_file', 'Lock', 'owner', 'holder', 'bare', 'plain_name',
            'weights_of', 'non_finite', 'non_finite_state', 'foreign_spec', 'unreadable', 'save', 'sealed', 'check_seal',
-           'check_parts', 'contents', 'reason', 'offer', 'last_good', 'read', 'number_kind', 'check_fit', 'fill',
-           'chosen_weights', 'build', 'is_original', 'describe_original', 'upgraded', 'describe', 'load',
-           'load_weights', 'load_original', 'read_history']
+           'check_parts', 'looks_right', 'contents', 'reason', 'offer', 'last_good', 'read', 'number_kind',
+           'check_size', 'check_fit', 'fill', 'chosen_weights', 'build', 'is_original', 'describe_original', 'upgraded',
+           'describe', 'load', 'load_weights', 'load_original', 'read_history']
 
 # %% ../../nbs/distillation/30_checkpoints.ipynb #00000002
 import hashlib
@@ -419,8 +419,18 @@ def check_parts(archive: zipfile.ZipFile, size: int):
         raise zipfile.BadZipFile("its parts overlap, and those of torch.save do not")
 
 # %% ../../nbs/distillation/30_checkpoints.ipynb #00000017
+def looks_right(path: Path) -> bool:
+    "Return whether a file begins as an archive or a pickle does, or ends with a seal."
+    with path.open("rb") as file:
+        start = file.read(2)
+        file.seek(-min(64 + len(SEAL), path.stat().st_size), os.SEEK_END)
+        return start.startswith((b"PK", b"\x80")) or file.read(len(SEAL)) == SEAL
+
+
 def contents(path: Path):
     "Return what is in a file that `torch.save` wrote; code in it is not run."
+    if not looks_right(path):  # before gigabytes of it are read
+        raise zipfile.BadZipFile("it is no file of torch.save")
     content = path.read_bytes()
     check_seal(content)
     if content.startswith(LEGACY):
@@ -496,6 +506,15 @@ def _difference(value, own):
     return ""
 
 
+def check_size(own: dict, net: dict, path: "str|Path" = ""):
+    "Raise an `InputError` if the weights of a file share their numbers, and those of the network do not."
+    needed = sum(value.numel() for value in {id(value): value for value in own.values()}.values())
+    parts = {value.untyped_storage().data_ptr(): value for value in net.values()}
+    stored = sum(value.untyped_storage().nbytes() // value.element_size() for value in parts.values())
+    if needed > stored + len(own):  # batch norms' counters may be absent
+        raise InputError(f"{path} describes a network of {needed:,} numbers, but stores only {stored:,}")
+
+
 def check_fit(
     own: dict,  # the network's own weights, on any device
     net: dict,  # those of the file
@@ -541,12 +560,12 @@ def _check_arguments(info):
         raise InputError(found)
 
 
-def _own_weights(info):
+def _outline(info):
     "The network's own weights, without numbers; None if its builder can't do without numbers"
     try:
         with torch.device("meta"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the real network will give the same warnings
-            return build_network(info).state_dict()
+            return build_network(info).state_dict(keep_vars=True)
     except (NotImplementedError, RuntimeError) as error:
         if "meta" in str(error):
             return None
@@ -577,9 +596,10 @@ def build(
         )
     with _building(path):
         _check_arguments(info)
-        own = _own_weights(info)
+        own = _outline(info)
     if own is not None:
         check_fit(own, chosen_weights(info), path)
+        check_size(own, chosen_weights(info), path)
     with _building(path):
         model = build_network(info)
     return fill(model, chosen_weights(info), path).eval()

@@ -188,6 +188,21 @@ def meta_only(weight):
     return weight
 
 
+@pytest.mark.kind("A small file that describes a huge network")
+@pytest.mark.parametrize("most, width", [(10**5, 1), (6 * 10**5, 2), (10**6, 4)])
+def test_weights_that_share_their_numbers(tmp_path, most, width):
+    """Views of one tensor: each weight is whole, and all of them together are many times the file."""
+    model, shared = wrn(16, width), torch.ones(most)
+    net = model.state_dict()
+    for name, value in net.items():
+        if value.is_floating_point():
+            net[name] = shared[: value.numel()].view(value.shape)
+    needed = sum(value.numel() for value in net.values())
+    counters = sum(name.endswith("num_batches_tracked") for name in net)
+    line = refused(tmp_path, dict(format=checkpoints.FORMAT, version=3, **model.spec, net=net))
+    assert line == f"T.pt describes a network of {needed:,} numbers, but stores only {most + counters:,}"
+
+
 @pytest.mark.kind("Contents without end")
 def test_contents_without_end(tmp_path, good):
     endless, laughs, deep = [], ["ha"], []
@@ -368,6 +383,17 @@ def test_archives(tmp_path, good):
             assert torch.equal(checkpoints.load(path)[0].conv1.weight, good["net"][W])
     path.write_bytes(checkpoints.sealed(zipped(whole, lambda name: zipfile.ZIP_LZMA)))  # a seal is no excuse
     assert compressed in refusal(lambda: checkpoints.load(path))
+
+
+@pytest.mark.kind("Archives that PyTorch does not write")
+@pytest.mark.parametrize(
+    "start, size", [(b"", 0), (b"", 10**12), (b"#!/bin/sh\n", 0), (b"PK", 0), (b"\x80\x02.", 0)]
+)
+def test_files_of_other_programs(tmp_path, start, size):
+    path = tmp_path / "T.pt"
+    path.write_bytes(start)
+    os.truncate(path, max(size, len(start)))  # 1 TB of zeros takes no room on the disk
+    assert f"{path} is not a checkpoint that can be read safely (" in refusal(lambda: checkpoints.load(path))
 
 
 @pytest.mark.kind("Archives that PyTorch does not write")

@@ -89,8 +89,24 @@ def test_values_that_a_checkpoint_cannot_have():
         (dict(random=[torch.ones(3)]), "random[0] is a tensor of torch.float32 and shape (3,)"),
         (dict(starts=[{}]), "starts[0].images is missing"),
         (dict(optimizer={}), "recipe.epochs is missing"),
+        (dict(classes=["cat", "dog"], num_classes=10), "it names 2 classes, and its network has 10"),
     ):
         assert message in checkpoint_problem(good | change), checkpoint_problem(good | change)
+
+
+def test_parts_of_a_run_that_do_not_agree():
+    rows = [dict(epoch=1, ce=2.0), dict(epoch=2, ce=1.0)]
+    run = dict(network="wrn", net=dict(a=torch.ones(2)), epoch=2)
+    run |= dict(recipe=dict(seed=0, epochs=3), optimizer={}, history=rows)
+    test_eq(checkpoint_problem(run), "")
+    for change, message in (
+        (dict(history=rows[:1]), "epoch is 2, but the history has 1 rows"),
+        (dict(history=rows[::-1]), "the epochs of its history are not 1, 2, 3, ..."),
+        (dict(history=[dict(ce=1.0)]), "history[0].epoch is missing"),
+        (dict(history=[dict(epoch=1, ce="low")]), "history[0].ce is 'low'; it must be a number"),
+        (dict(started=dict(images=32, sums={}, seconds=1.0)), "started.sums holds 0 sums over 32 images"),
+    ):
+        test_eq(checkpoint_problem(run | change), message)
 
 
 def test_arguments_that_no_network_has():

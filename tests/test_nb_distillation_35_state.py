@@ -96,12 +96,22 @@ def test_random_numbers_continue():
         test_fail(lambda: set_random_state(odd), contains="it must be 5056 bytes")
 
 
+def test_an_epoch_has_no_more_images_than_the_dataset():
+    for content in ({}, dict(started=dict(images=32))):  # 32: stopped while it was evaluated
+        check_started(content, 32)
+    test_fail(
+        lambda: check_started(dict(started=dict(images=64)), 32, "T.pt"),
+        contains="T.pt has seen 64 images of its epoch, but there are 32 training images; resume with the images",
+    )
+
+
 def test_of_a_saved_optimizer_only_the_momentum_is_taken():
     (layer, old), (_, new) = stepped(Recipe()), stepped(recipe := Recipe(weight_decay=0.25, momentum=0.5))
     wanted, saved = optimizer_for(layer, recipe).state_dict()["param_groups"], old.content()
     for group in saved["optimizer"]["param_groups"]:
         group.update(nesterov=True, maximize=True, fused=False, foreach=True)
     new.restore(saved)
+
     test_eq(new.optimizer.state_dict()["param_groups"], wanted)  # the recipe's, all of it
     for a, b in zip(old.optimizer.state.values(), new.optimizer.state.values()):
         test_eq(a["momentum_buffer"], b["momentum_buffer"])

@@ -6,7 +6,7 @@
 __all__ = ['DEEPEST', 'MOST', 'CONTAINERS', 'PLAIN', 'REST', 'ANY', 'LARGEST', 'SHORTENED', 'SCALAR', 'SHORT', 'NORMALIZATION',
            'YES_OR_NO', 'NAMES', 'GENERATOR', 'DICT', 'RECIPE', 'CHECKPOINT', 'RESUMABLE', 'RELEASED', 'ARGUMENTS',
            'BY_TYPE', 'size_problem', 'type_problem', 'Rule', 'Optional', 'whole', 'number', 'text', 'shown', 'problem',
-           'is_plain', 'weights_problem', 'checkpoint_problem', 'released_problem', 'arguments_problem']
+           'is_plain', 'weights_problem', 'run_problem', 'checkpoint_problem', 'released_problem', 'arguments_problem']
 
 # %% ../../nbs/distillation/29_schema.ipynb #c6e6db04
 import inspect
@@ -226,7 +226,7 @@ CHECKPOINT = dict(
 )
 RESUMABLE = dict(  # what the checkpoint of a run has besides
     recipe=RECIPE | dict(seed=whole(), epochs=whole(1)),
-    history=CHECKPOINT["history"].rule,
+    history=[{"epoch": whole(1), REST: SCALAR}],
 )
 RELEASED = dict(
     conv=text(),
@@ -238,10 +238,28 @@ RELEASED = dict(
 )
 
 # %% ../../nbs/distillation/29_schema.ipynb #3dda3a59
+def run_problem(content: dict) -> str:
+    "Say what in the checkpoint of a run does not agree with the rest of it; '' if all does."
+    epochs = [row["epoch"] for row in content["history"]]
+    if epochs != list(range(1, len(epochs) + 1)):
+        return "the epochs of its history are not 1, 2, 3, ..."
+    if content.get("epoch", len(epochs)) != len(epochs):
+        return f"epoch is {content['epoch']}, but the history has {len(epochs)} rows"
+    started = content.get("started", dict(images=0, sums={}))
+    if bool(started["images"]) != bool(started["sums"]):
+        return f"started.sums holds {len(started['sums'])} sums over {started['images']} images"
+    return ""
+
+
 def checkpoint_problem(content: dict) -> str:
     "Say what in a checkpoint of ours can't be right, '' if nothing is seen; nothing is built."
     rule = CHECKPOINT | RESUMABLE if "optimizer" in content else CHECKPOINT
     if found := problem(content, rule, ""):
+        return found
+    classes, outputs = content.get("classes"), content.get("num_classes")
+    if classes and type(outputs) is int and len(classes) != outputs:
+        return f"it names {len(classes)} classes, and its network has {outputs}"
+    if "optimizer" in content and (found := run_problem(content)):
         return found
     parts = {"net": content["net"], "loss": content.get("loss", {})}
     parts["best.net"] = content["best"]["net"] if "best" in content else {}

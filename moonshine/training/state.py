@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['parameters_of', 'optimizer_for', 'momentum_buffers', 'restore_momentum', 'random_state', 'check_random_state',
-           'set_random_state', 'loss_state', 'State']
+           'set_random_state', 'check_started', 'loss_state', 'State']
 
 # %% ../../nbs/distillation/35_state.ipynb #00000002
 from dataclasses import dataclass, field
@@ -117,6 +117,16 @@ def set_random_state(
         torch.cuda.set_rng_state(state, gpu)
 
 # %% ../../nbs/distillation/35_state.ipynb #4a57e166
+def check_started(content: dict, images: int, path: "str|Path" = ""):
+    "Raise an `InputError` if a checkpoint has seen more images of its epoch than there are."
+    seen = content.get("started", {}).get("images", 0)
+    if seen > images:
+        raise InputError(
+            f"{path} has seen {seen:,} images of its epoch, but there are {images:,} training images; "
+            "resume with the images that the run began with"
+        )
+
+
 def loss_state(loss) -> dict:
     "Parameters and buffers of a loss, by name; a loss that is a plain function has none."
     return loss.state_dict() if isinstance(loss, nn.Module) else {}

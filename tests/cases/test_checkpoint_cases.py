@@ -486,6 +486,15 @@ PLACE = "can't be resumed: the momentum of conv1.weight is"
         (entry(optimizer=dict(param_groups=[dict(params=[[0]])], state={})), "no optimizer state"),
         (entry(random=[torch.zeros(7, dtype=torch.uint8)]), "random numbers can't be restored"),
         (entry(history=[dict(epoch=1, train_loss=nan)]), "0.train_loss of the history is not finite"),
+        (
+            entry(history=[dict(epoch=1, train_loss="low")]),
+            "history[0].train_loss is 'low'; it must be a number",
+        ),
+        (entry(history=[]), "epoch is 1, but the history has 0 rows"),
+        (entry(started=dict(images=10**6, sums=dict(ce=2.0), seconds=1.0)), "there are 32 training images"),
+        (entry(started=dict(images=16, sums={}, seconds=1.0)), "started.sums holds 0 sums over 16 images"),
+        (entry(classes=["cat", "dog"]), "it names 2 classes, and its network has 10"),
+        (lambda content: content["recipe"].pop("seed"), "recipe.seed is missing"),
         (lambda content: content["net"].update({W: ONES * nan}), f"{W} of the weights is not finite"),
     ],
 )

@@ -198,6 +198,19 @@ def test_all_weights_are_loaded_or_none():
         test_fail(lambda: fill(nn.BatchNorm1d(3), ones, "a.pt"), contains="a network on the meta device")
 
 
+def test_a_huge_network_is_refused_before_it_is_built():
+    huge = dict(network="torchvision", architecture="regnet_y_128gf", num_classes=10, block=None)
+    outline = outline_of(huge)
+    print(f"{sum(value.numel() for value in outline.values()):,} numbers, none of them in memory")
+    assert all(value.is_meta for value in outline.values() if value.numel() > 1)
+    test_fail(
+        lambda: build(dict(huge, net=dict(a=torch.ones(2))), "a.pt"), contains="a.pt does not fit the network it"
+    )
+    wanted = dict(network="wrn", depth=10**9, width=1, block="S", net={})
+    test_fail(lambda: build(wanted, "a.pt"), contains="depth is 1000000000; it must be a whole number from 1 to")
+    test_fail(lambda: build(dict(network="wrn", net={}), "a.pt"), contains="can't be built: depth is missing")
+
+
 def test_every_network_saves_and_loads():
     arguments = {
         "wrn": dict(depth=10, width=0.5, block="G(N)"),

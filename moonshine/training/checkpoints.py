@@ -7,8 +7,8 @@ __all__ = ['TEMPORARY', 'LOCKS', 'WRAPPERS', 'FORMAT', 'VERSION', 'FOREIGN', 'SE
            'before', 'keep_before', 'write_whole', 'tidy', 'lock_file', 'Lock', 'owner', 'holder', 'bare', 'plain_name',
            'weights_of', 'non_finite', 'non_finite_state', 'foreign_spec', 'unreadable', 'save', 'sealed', 'check_seal',
            'check_parts', 'looks_right', 'contents', 'reason', 'offer', 'last_good', 'read', 'number_kind',
-           'check_size', 'check_fit', 'fill', 'chosen_weights', 'build', 'is_original', 'describe_original', 'upgraded',
-           'describe', 'load', 'load_weights', 'load_original', 'read_history']
+           'check_size', 'check_fit', 'fill', 'chosen_weights', 'WeightsOnMeta', 'outline_of', 'build', 'is_original',
+           'describe_original', 'upgraded', 'describe', 'load', 'load_weights', 'load_original', 'read_history']
 
 # %% ../../nbs/distillation/30_checkpoints.ipynb #00000002
 import hashlib
@@ -31,6 +31,7 @@ import torch
 from filelock import lock_descriptor
 from torch import nn
 from torch.nn.parameter import is_lazy
+from torch.overrides import TorchFunctionMode
 
 from ..blocks.families import parse_block
 from ..errors import InputError, lookup
@@ -560,16 +561,29 @@ def _check_arguments(info):
         raise InputError(found)
 
 
-def _outline(info):
-    "The network's own weights, without numbers; None if its builder can't do without numbers"
-    try:
-        with torch.device("meta"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the real network will give the same warnings
-            return build_network(info).state_dict(keep_vars=True)
-    except (NotImplementedError, RuntimeError) as error:
-        if "meta" in str(error):
-            return None
-        raise
+class WeightsOnMeta(TorchFunctionMode):
+    "Puts what weights are made of on the meta device, and leaves the numbers that a builder computes with."
+
+    MADE_OF = (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn)
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if function in self.MADE_OF and kwargs.get("device") is None:
+            kwargs = kwargs | dict(device="meta")
+        return function(*args, **kwargs)
+
+
+def outline_of(info: dict) -> dict | None:
+    "Return a network's own weights without their numbers; None if its builder can't do without."
+    for without_numbers in (torch.device("meta"), WeightsOnMeta()):
+        try:
+            with without_numbers, warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the real network will give the same warnings
+                return build_network(info).state_dict(keep_vars=True)
+        except (NotImplementedError, RuntimeError) as error:
+            if "meta" not in str(error):
+                raise
+    return None
 
 # %% ../../nbs/distillation/30_checkpoints.ipynb #8f3a75fb
 @contextmanager
@@ -596,7 +610,7 @@ def build(
         )
     with _building(path):
         _check_arguments(info)
-        own = _outline(info)
+        own = outline_of(info)
     if own is not None:
         check_fit(own, chosen_weights(info), path)
         check_size(own, chosen_weights(info), path)

@@ -2790,6 +2790,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                                                                                   'moonshine/training/checkpoints.py'),
                                                 'moonshine.training.checkpoints.WeightsOnMeta.__torch_function__': ( 'distillation/checkpoints.html#weightsonmeta.__torch_function__',
                                                                                                                      'moonshine/training/checkpoints.py'),
+                                                'moonshine.training.checkpoints._as_stored_in': ( 'distillation/checkpoints.html#_as_stored_in',
+                                                                                                  'moonshine/training/checkpoints.py'),
                                                 'moonshine.training.checkpoints._building': ( 'distillation/checkpoints.html#_building',
                                                                                               'moonshine/training/checkpoints.py'),
                                                 'moonshine.training.checkpoints._check_arguments': ( 'distillation/checkpoints.html#_check_arguments',

@@ -187,6 +187,7 @@ def test_all_weights_are_loaded_or_none():
         (dict(bias=torch.ones(3, dtype=torch.int64)), "bias is torch.int64 in the file, torch.float32 in the"),
         (dict(num_batches_tracked=torch.tensor(1.5)), "tracked is torch.float32 in the file, torch.int64 in"),
         (dict(bias=torch.full((3,), float("nan"))), "bias of the weights is not finite"),
+        (dict(bias=torch.full((3,), 1e300, dtype=torch.float64)), "bias of the weights is not finite"),
         (dict(more=torch.ones(1)), "1 names differ, e.g. more"),
     ):
         model = nn.BatchNorm1d(3)

@@ -509,8 +509,9 @@ def _difference(value, own):
 
 def check_size(own: dict, net: dict, path: "str|Path" = ""):
     "Raise an `InputError` if the weights of a file share their numbers, and those of the network do not."
-    needed = sum(value.numel() for value in {id(value): value for value in own.values()}.values())
-    parts = {value.untyped_storage().data_ptr(): value for value in net.values()}
+    tensors = {id(value): value for value in own.values() if isinstance(value, torch.Tensor)}
+    needed = sum(value.numel() for value in tensors.values() if not is_lazy(value))
+    parts = {value.untyped_storage().data_ptr(): value for value in net.values() if schema.is_plain(value)}
     stored = sum(value.untyped_storage().nbytes() // value.element_size() for value in parts.values())
     if needed > stored + len(own):  # batch norms' counters may be absent
         raise InputError(f"{path} describes a network of {needed:,} numbers, but stores only {stored:,}")
@@ -542,10 +543,17 @@ def fill(
         raise InputError(f"{path} can't be loaded into a network on the meta device; build it on another one")
     names = {plain_name(name): name for name in own}
     check_fit({plain: own[name] for plain, name in names.items()}, net, path)
+    net = {plain: _as_stored_in(own[names[plain]], value) for plain, value in net.items()}
     if bad := non_finite(_without_masks(net, model)):
         raise InputError(f"{path} can't be loaded: {bad} of the weights is not finite")
     bare(model).load_state_dict({names[plain]: value for plain, value in net.items()}, strict=False)
     return model
+
+
+def _as_stored_in(own, value):
+    "The value in the precision of the network, in which a large number may be infinite"
+    tensors = isinstance(own, torch.Tensor) and isinstance(value, torch.Tensor) and not is_lazy(own)
+    return value.to(own.dtype) if tensors else value
 
 # %% ../../nbs/distillation/30_checkpoints.ipynb #00000036
 def chosen_weights(info: dict) -> dict:

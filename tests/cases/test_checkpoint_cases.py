@@ -18,6 +18,7 @@ from torch import nn
 from moonshine.data.drawing import shapes
 from moonshine.errors import InputError
 from moonshine.losses.base import cross_entropy
+from moonshine.models.registry import Network, networks
 from moonshine.models.wide_resnet import wrn
 from moonshine.paper.report import write_report
 from moonshine.paper.results import (
@@ -225,6 +226,7 @@ FIT = "T.pt does not fit the network it describes"
         (W, ONES.byte(), f"{FIT}: {W} is torch.uint8 in the file, torch.float32 in the network"),
         (W, ONES.cfloat(), f"{FIT}: {W} is torch.complex64 in the file, torch.float32 in the network"),
         (W, ONES * nan, f"T.pt can't be loaded: {W} of the weights is not finite"),
+        (W, ONES.double() * 1e300, f"T.pt can't be loaded: {W} of the weights is not finite"),
         (W, ONES * -inf, f"T.pt can't be loaded: {W} of the weights is not finite"),
         ("bn1.running_var", torch.full((32,), nan), "bn1.running_var of the weights is not finite"),
         (
@@ -889,3 +891,39 @@ def test_results_of_format_1(tmp_path):
     write_result(folder / "result.json", example_result("S") | dict(format=1))
     assert taught_by(student, tmp_path).spec == network().spec
     assert [len(part) for part in read_results(tmp_path)] == [1, 0]
+
+
+class Counting(nn.Linear):
+    """A layer with a state that is no tensor."""
+
+    def get_extra_state(self):
+        return dict(calls=3)
+
+    def set_extra_state(self, state):
+        self.calls = state["calls"]
+
+
+def drops(size: int, count: int = 2):
+    """A builder that computes with tensors, as many with stochastic depth do."""
+    rates = [rate.item() for rate in torch.linspace(0, 0.5, count)]
+    layers = [nn.Sequential(Counting(size, size), nn.Dropout(rate)) for rate in rates]
+    model = nn.Sequential(*layers)
+    model.spec, model.title = dict(network="drops", size=size, count=count), "drops"
+    return model
+
+
+@pytest.mark.kind("What is written can be read again")
+def test_a_builder_that_computes_and_a_state_that_is_no_tensor(tmp_path, monkeypatch):
+    monkeypatch.setitem(networks(), "drops", Network("drops", drops, dict(size=2)))
+    model, path = drops(3), tmp_path / "T.pt"
+    checkpoints.save(path, model)
+    again, _ = checkpoints.load(path)
+    assert again[1][1].p == 0.5 and again[0][0].calls == 3
+    assert torch.equal(again[1][0].weight, model[1][0].weight)
+    content = torch.load(path, weights_only=True)
+    for change, message in (
+        (dict(size=10**6), "0.0.weight is (3, 3) in the file, (1000000, 1000000) in the network"),
+        (dict(size="3"), "size is '3'; it must be a whole number from -1,000,000 to 1,000,000"),
+        (dict(count=3), "names differ, e.g. 2.0.weight"),
+    ):
+        assert message in refused(tmp_path, content | change)

@@ -57,7 +57,9 @@ from moonshine.paper.results import (
     FORMAT,
     NETWORK,
     RESULT,
+    checked_network,
     checksum,
+    network_files,
     read_result,
     retire,
     standing,
@@ -222,7 +224,7 @@ def taught_by(
             f"{path} is not there (a result alone can't teach); "
             f"copy it there, or move {out / run.teacher} away so that the teacher is trained again"
         )
-    return checkpoints.load(path)[0]
+    return checkpoints.load(checked_network(out / run.teacher))[0]
 
 
 def errors_of(row: dict) -> dict:
@@ -367,7 +369,8 @@ def execute(
     if len(history) < run.recipe.epochs:
         return None
     given = given_teacher(run.given, out, material, device) if run.given else None
-    write_result(place / RESULT, result_of(run, mark, material, model, history, given))
+    result = result_of(run, mark, material, model, history, given)
+    write_result(place / RESULT, result | dict(files=network_files(place)))
     return read_result(place / RESULT)
 
 # %% ../../nbs/paper/50_runner.ipynb #0000001a

@@ -21,7 +21,7 @@ from . import checkpoints, distributed
 from .provenance import run_provenance
 from .recipe import Recipe
 from .signals import SignalHandler, Stopped
-from .state import State, momentum_buffers, parameters_of
+from .state import State, check_started, momentum_buffers, parameters_of
 
 # %% ../../nbs/distillation/38_runs.ipynb #00000005
 BACKUPS = (".before", ".previous")  # the older files of a run are kept under its name with one of these
@@ -236,6 +236,7 @@ def restore_run(run: Run, model: nn.Module, recipe: Recipe, data, loss=None) -> 
             "resume with its own flags or use another name"
         )
     check_resumable(run, info, recipe, data)
+    check_started(info, len(data.train), run.checkpoint)
     check_state(run, model, info, loss)
     checkpoints.fill(model, info.pop("net"), run.checkpoint)
     return info

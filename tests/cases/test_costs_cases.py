@@ -114,9 +114,7 @@ def test_what_cannot_be_counted_is_named_once():
     layer = Elementwise()
     with pytest.warns(UserWarning) as caught:
         assert mult_adds(nn.Sequential(nn.Linear(4, 4), layer, layer), (4,)) == 16
-    assert [str(w.message) for w in caught] == [
-        "the multiply-adds of 1 (Elementwise) could not be counted"
-    ]
+    assert [str(w.message) for w in caught] == ["the multiply-adds of 1 (Elementwise) could not be counted"]
 
 
 @pytest.mark.kind(COUNTED)

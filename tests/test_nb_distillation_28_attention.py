@@ -11,6 +11,7 @@ from torch import nn
 from moonshine.losses.base import LOSSES, Loss, Output, Term, build_loss, cross_entropy
 from moonshine.losses.kd import kd_loss
 from moonshine.models.wide_resnet import wrn
+from moonshine.surgery.attention_layers import as_map
 
 
 def test_mean_squares_and_their_gradients():
@@ -46,25 +47,10 @@ def test_only_the_place_matters():
     test_close(attention_map(A).norm(dim=1), torch.ones(2), eps=1e-6)
 
 
-def test_one_tensor_of_many_kinds_of_output():
-    a, b = torch.zeros(2, 3), torch.ones(2, 3)
-    for output in (a, (a, b), [a], dict(x=a), dict(logits=a, aux=b), dict(out=a, aux=b), Output(a, [])):
-        assert pick_tensor(output, "layer x") is a
-    levels = {"0": torch.zeros(1, 2, 4, 4), "1": torch.zeros(1, 2, 2, 2)}
-    test_fail(lambda: pick_tensor(levels, "layer fpn"), contains="layer fpn returns the parts 0, 1, not one")
-    test_fail(lambda: pick_tensor([*levels.values()], "layer fpn"), contains="returns a list of 2, not one")
-    test_fail(lambda: pick_tensor(None, "layer x"), contains="layer x returns NoneType, not one feature map")
-
-
-def test_tokens_become_maps():
-    grid = torch.arange(2 * 4 * 2 * 3).view(2, 3, 4, 2).float()  # (B, C, H, W)
-    tokens = grid.flatten(2).transpose(1, 2)  # (B, N, C)
-    for extra in EXTRA_TOKENS:
-        test_eq(as_map(torch.cat([torch.zeros(2, extra, 3), tokens], 1), (32, 16)), grid)
-    test_eq(as_map(grid.permute(0, 2, 3, 1), (32, 16), {3}), grid)
-    test_eq(as_map(grid, (32, 16), {2}), grid)
-    test_eq(as_map(tokens[:, 2:], (32, 16)), tokens[:, 2:])  # 6 tokens are no grid twice as high as wide
-    test_fail(lambda: attention_map(tokens), contains="made of a feature map (B, C, H, W), not of (2, 8, 3)")
+def test_tokens_are_no_map_by_themselves():
+    tokens = torch.randn(2, 17, 8)  # a class token and 4×4 patches
+    test_fail(lambda: attention_map(tokens), contains="made of a feature map (B, C, H, W), not of (2, 17, 8)")
+    test_eq(attention_map(as_map(tokens, (32, 32))).shape, (2, 16))
 
 
 def test_activations_are_the_group_outputs():

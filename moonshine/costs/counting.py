@@ -161,7 +161,6 @@ def mult_adds(
         warnings.warn(f"the multiply-adds of {', '.join(uncounted)} could not be counted", stacklevel=2)
     return counter.get_total_flops() // 2
 
-
 # %% ../../nbs/core/11_counting.ipynb #4ace4d46
 def _column_title(name: str) -> str:
     "Write the key of a column in words: mult_adds becomes multiply-adds."

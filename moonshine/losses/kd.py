@@ -34,8 +34,7 @@ def _one_row_each(student, teacher) -> list:  # of (samples, C); a sample is an 
     "Logits of student and teacher with the classes last, or an `InputError` if their shapes differ"
     if student.dim() != teacher.dim() or student.shape[1] != teacher.shape[1]:
         raise InputError(
-            f"the teacher has {teacher.shape[1]} classes "
-            f"and the student {student.shape[1]}; they must agree"
+            f"the teacher has {teacher.shape[1]} classes and the student {student.shape[1]}; they must agree"
             if student.dim() == teacher.dim()
             else f"the teacher's logits are {tuple(teacher.shape)} and the student's {tuple(student.shape)}"
         )

@@ -26,6 +26,7 @@ from moonshine.losses.attention import (
 from moonshine.losses.base import Output, cross_entropy
 from moonshine.losses.kd import CONVENTIONS, kd_loss, soft_term
 from moonshine.models.wide_resnet import wrn
+from moonshine.surgery.attention_layers import attention_layers_of
 
 OUTPUTS = "Layers that return tuples, dicts or tokens"
 IN_PLACE = "In-place damage after a tap"
@@ -406,3 +407,82 @@ def test_every_position_is_a_sample(convention, positions):
 )
 def test_shapes_that_differ_are_refused(shapes, message):
     assert message_of(lambda: soft_term(*(torch.randn(shape) for shape in shapes))) == message
+
+
+CHOICE = "Attention layers reach the end of the network, never its logits"
+LAST = {  # network -> (shape, the last layers that a person would choose)
+    "resnet18": ((3, 64, 64), ["layer1", "layer2", "layer3", "layer4"]),
+    "maxvit_t": ((3, 224, 224), ["blocks.0", "blocks.1", "blocks.2", "blocks.3"]),
+    "efficientnet_v2_s": ((3, 64, 64), ["features.3", "features.5", "features"]),
+    "convnext_tiny": ((3, 64, 64), ["features.1", "features.3", "features.5", "features"]),
+    "vit_b_32": ((3, 224, 224), ["encoder"]),
+    "swin_t": ((3, 64, 64), ["features.1", "features.3", "features.5", "permute"]),
+    "swin_v2_t": ((3, 64, 128), ["features.1", "features.3", "features.5", "permute"]),
+    "fcn_resnet50": ((3, 64, 64), ["backbone.layer1", "backbone"]),
+    "deeplabv3_mobilenet_v3_large": ((3, 64, 64), ["backbone.3", "backbone.6", "backbone"]),
+    "lraspp_mobilenet_v3_large": ((3, 64, 64), ["backbone.3", "backbone.6", "backbone.16"]),
+    "r3d_18": ((3, 8, 32, 32), ["layer1", "layer2", "layer3", "layer4"]),
+}
+
+
+def skeleton(name):
+    options = dict(weights_backbone=None) if "mobilenet_v3_large" in name or "fcn" in name else {}
+    return models.get_model(name, weights=None, **options).to("meta")
+
+
+@pytest.mark.kind(CHOICE)
+@pytest.mark.parametrize("name", LAST)
+def test_the_last_stages_are_chosen(name):
+    shape, last = LAST[name]
+    model = skeleton(name)
+    before = description(model)
+    assert attention_layers_of(model, shape)[-len(last) :] == last
+    assert description(model) == before
+
+
+@pytest.mark.kind(CHOICE)
+@pytest.mark.slow
+def test_detection():
+    model = models.get_model(
+        "fasterrcnn_mobilenet_v3_large_320_fpn", weights=None, weights_backbone=None
+    ).eval()
+    chosen = attention_layers_of(model, (3, 64, 64))
+    assert chosen[-1] == "backbone.body.16"
+    assert activations(model, torch.rand(1, 3, 64, 64), chosen)[1][-1].dim() == 4
+
+
+class UNet(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.down = nn.Sequential(nn.Conv2d(3, 8, 3, 1, 1), nn.Conv2d(8, 16, 3, 2, 1))
+        self.bottom, self.up = nn.Conv2d(16, 16, 3, 1, 1), nn.ConvTranspose2d(16, 8, 2, 2)
+        self.mix, self.head = nn.Conv2d(8, 8, 3, 1, 1), nn.Conv2d(8, classes, 1)
+
+    def forward(self, x):
+        return self.head(self.mix(self.up(self.bottom(self.down(x)))))
+
+
+@pytest.mark.kind(CHOICE)
+@pytest.mark.parametrize("classes", (1, 5, 8, 16))
+@pytest.mark.parametrize("wrap", (lambda model: model, nn.Sequential))
+def test_never_the_logits_of_a_segmentation_network(classes, wrap):
+    model = wrap(UNet(classes))
+    prefix = "0." if isinstance(model, nn.Sequential) else ""
+    assert attention_layers_of(model, (3, 16, 16)) == [f"{prefix}bottom", f"{prefix}mix"]
+
+
+@pytest.mark.kind(CHOICE)
+@pytest.mark.parametrize("drop", (nn.Dropout(inplace=True), nn.Dropout2d(0.2, inplace=True)))
+@pytest.mark.parametrize("training", (True, False))
+def test_what_dropout_overwrites_in_training_is_not_chosen(drop, training):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), drop, nn.Flatten()).train(training)
+    before, random = description(model), torch.get_rng_state()
+    assert attention_layers_of(model, (3, 8, 8)) == ["2"]
+    assert description(model) == before and torch.equal(random, torch.get_rng_state())
+    Taps(model.train(), ["2"])(torch.randn(2, 3, 8, 8))
+
+
+@pytest.mark.kind(CHOICE)
+@pytest.mark.parametrize("wrap", (nn.DataParallel, lambda m: torch.compile(m, backend="eager")))
+def test_a_wrapped_network_has_the_same_layers(wrap):
+    assert attention_layers_of(wrap(wrn(10, 1)), (3, 32, 32)) == ["block1.0", "block2.0", "block3.0"]

@@ -371,7 +371,10 @@ def check_fit(
     x: torch.Tensor,  # (B, 3, H, W) some images, normalized
     aux: str = "AT",  # AT compares maps; SE the channels too
 ) -> list:
-    "Sizes [(H, W), ...], (T, H, W) for videos, of the compared maps, or an `InputError` if those of teacher and student differ"
+    """Sizes [(H, W), ...] of the compared maps; (T, H, W) for videos.
+
+    Raises InputError if those of teacher and student differ.
+    """
     ours, theirs = compared_layers(student, teacher)
     with evaluating(student, teacher):
         found = activations(student, x, ours)[1], activations(teacher, x, theirs)[1]

@@ -36,7 +36,7 @@ def pick_tensor(
     output,  # what a module returned
     who: str,  # the module, for the message
 ) -> torch.Tensor:
-    "The main tensor of an output: the first of a tuple, the main part of a record; InputError if it is unclear"
+    "The main tensor of an output: first of a tuple, main part of a record; InputError if it is unclear"
     parts = _fields(output)
     if parts is not None:
         tensors = {name: part for name, part in parts.items() if isinstance(part, torch.Tensor)}
@@ -102,7 +102,7 @@ def working_layers(
     model: nn.Module,
     order: list,  # names of modules in the order in which they ran
 ) -> set:
-    "Collect the names of the k×k convolutions (k > 1) and layer norms that ran, without the first convolution."
+    "Collect the names of the k×k convolutions (k > 1), except the first to run, and of the layer norms."
     modules = dict(model.named_modules())
     convolutions = [name for name in order if isinstance(modules[name], (nn.Conv2d, nn.Conv3d))]
     spatial = {name for name in convolutions[1:] if max(modules[name].kernel_size) > 1}
@@ -115,7 +115,7 @@ def count_changes(x: torch.Tensor) -> int:
 
 
 def _record_outputs(model: nn.Module, x) -> tuple:
-    "Record (name, raw output, its number of changes, map) for each call of each module, and the final output."
+    "Record (name, output, its number of changes, map) for each call of a module, and the final output."
     seen, final = [], []
     widths = {m.normalized_shape[-1] for m in model.modules() if isinstance(m, nn.LayerNorm)}
     size = tuple(x.shape if isinstance(x, torch.Tensor) else x)[-2:]
@@ -151,7 +151,7 @@ def _record_outputs(model: nn.Module, x) -> tuple:
 def own_layers(
     model: nn.Module,
 ) -> list[str] | None:
-    "The names that a network keeps as `attention_layers`; None if it has none, or something else of that name."
+    "The names that a network keeps as `attention_layers`; None if it has none, or something else there."
     names = getattr(model, "attention_layers", None)
     is_names = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
     return list(names) if is_names and names else None
@@ -166,9 +166,8 @@ def _predicts(seen: list, modules: dict, moment: int) -> bool:
 
 def _heads(model: nn.Module, seen: list, final: list) -> tuple:
     "The names of what makes a dense output: from the first layer that predicts on, what has its channels."
-    dense = {
-        leaf.shape[1] for leaf in tree_leaves(final) if isinstance(leaf, torch.Tensor) and leaf.dim() > 3
-    }
+    outputs = [leaf for leaf in tree_leaves(final) if isinstance(leaf, torch.Tensor)]
+    dense = {output.shape[1] for output in outputs if output.dim() > 3}
     like = [moment for moment, (*_, found) in enumerate(seen) if found.shape[1] in dense]
     modules = dict(model.named_modules())
     first = next((moment for moment in like if _predicts(seen, modules, moment)), len(seen))

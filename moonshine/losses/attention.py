@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..costs.counting import bare_network, evaluating
+from ..costs.counting import bare_network, eagerly, evaluating, is_compiled
 from ..errors import InputError, lookup
 from moonshine.losses.base import (
     LOSSES,
@@ -131,6 +131,7 @@ class Taps(nn.Module):
         self.layers, self.named = layers_to_compare(model, layers), layers_to_compare(model, named)
         self.pooled = None if pooled is None else layers_to_compare(model, [pooled])[0]
         self.widths = {m.normalized_shape[-1] for m in model.modules() if isinstance(m, nn.LayerNorm)}
+        self.is_compiled = is_compiled(model)  # in place, before the hooks were there
         self.caught, self.handles = {}, []
         for name in dict.fromkeys([*self.layers, *self.named]):
             self.handles.append(model.get_submodule(name).register_forward_hook(self._catch(name)))
@@ -165,7 +166,11 @@ class Taps(nn.Module):
         self.caught.clear()
         self.size = tuple(x.shape[-2:])
         x = like_weights(x, self.model)
-        logits = pick_logits(self.model(x))
+        if self.is_compiled and not torch.compiler.is_compiling():
+            with eagerly(self.model):
+                logits = pick_logits(self.model(x))
+        else:
+            logits = pick_logits(self.model(x))
         activations = [self._found(name) for name in self.layers]
         named = {name: self._found(name) for name in self.named}
         pooled = None

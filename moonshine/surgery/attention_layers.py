@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from ..costs.counting import bare_network
+from ..costs.counting import bare_network, eagerly
 from ..errors import InputError
 from .replacements import OWN_RESIDUAL_BLOCKS, is_basic_block
 from .sites import unwrap, watch_forward
@@ -141,7 +141,7 @@ def _record_outputs(model: nn.Module, x) -> tuple:
 
     start = model.register_forward_pre_hook(wake)
     try:
-        with torch.random.fork_rng(enabled=bool(drops)):
+        with torch.random.fork_rng(enabled=bool(drops)), eagerly(model):
             watch_forward(model, x, dict(model.named_modules()), see)
     finally:
         start.remove()

@@ -486,3 +486,18 @@ def test_what_dropout_overwrites_in_training_is_not_chosen(drop, training):
 @pytest.mark.parametrize("wrap", (nn.DataParallel, lambda m: torch.compile(m, backend="eager")))
 def test_a_wrapped_network_has_the_same_layers(wrap):
     assert attention_layers_of(wrap(wrn(10, 1)), (3, 32, 32)) == ["block1.0", "block2.0", "block3.0"]
+
+
+@pytest.mark.kind(WRAPPED)
+@pytest.mark.slow
+def test_a_teacher_compiled_in_place_before_the_hooks():
+    teacher, x = wrn(10, 1).eval(), torch.randn(2, 3, 16, 16)
+    expected = activations(teacher, x)
+    teacher.compile(backend="eager")
+    teacher(x)
+    found = activations(teacher, x)
+    for a, b in zip((expected[0], *expected[1]), (found[0], *found[1])):
+        assert torch.allclose(a, b, atol=1e-6)
+    assert teacher._compiled_call_impl is not None
+    del teacher.attention_layers
+    assert attention_layers_of(teacher, (3, 16, 16)) == ["block1", "block2", "block3"]

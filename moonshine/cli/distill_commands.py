@@ -381,12 +381,12 @@ def train_student(
             stop=stop,
             **job.student.replacement(),
         )
-    if student.history:
-        files, error = Run(run.name, run.directory), evaluate(teacher, data)["test_error"]
-        print(f"the teacher's {error:.2f} % test error; the student's, {best_and_last(student.history)}")
-        print(f"saved {files.checkpoint} and {files.history}")
-    if len(student.history) < job.student_recipe.epochs:
-        leave(stop)
+        if student.history and not stop.signal:
+            files, error = Run(run.name, run.directory), evaluate(teacher, data)["test_error"]
+            print(f"the teacher's {error:.2f} % test error; the student's, {best_and_last(student.history)}")
+            print(f"saved {files.checkpoint} and {files.history}")
+        if stop.signal or len(student.history) < job.student_recipe.epochs:
+            leave(stop)
 
 # %% ../../nbs/cli/64_distill.ipynb #00000017
 @add_command(

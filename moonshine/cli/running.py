@@ -7,6 +7,7 @@ __all__ = ['RunSettings', 'run_settings', 'teacher_file', 'check_classes', 'warn
            'announce_run', 'run_training', 'leave']
 
 # %% ../../nbs/cli/62_running.ipynb #00000002
+import signal
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -160,15 +161,16 @@ def run_training(
             stop=stop,
             **info,
         )
-    if history:
-        print(f"{best_and_last(history)}\nsaved {run.checkpoint} and {run.history}")
-    if len(history) < recipe.epochs:
-        leave(stop)
+        if history:
+            print(f"{best_and_last(history)}\nsaved {run.checkpoint} and {run.history}")
+        if stop.signal or len(history) < recipe.epochs:
+            leave(stop)
     return history
 
 # %% ../../nbs/cli/62_running.ipynb #f55aefbe
 def leave(
     stop,  # a `SignalHandler`
 ):
-    "End the program after a run was stopped: status 0 after SIGTERM, 130 after Ctrl-C."
-    raise typer.Exit(0 if stop.signal and stop.signal.name == "SIGTERM" else 130)
+    "End the program after a run was stopped, with status 128 plus the number of the signal."
+    stop.stay()
+    raise typer.Exit(128 + (stop.signal or signal.SIGINT))

@@ -379,6 +379,8 @@ def train_student(
             device=str(run.device),
             save_every=run.save_every,
             stop=stop,
+            with_changes=run.with_changes,
+            keep_epochs=run.keep,
             **job.student.replacement(),
         )
         if student.history and not stop.signal:

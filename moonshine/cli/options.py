@@ -221,6 +221,13 @@ class RunOptions:
     save_every: Annotated[
         int, option("steps between checkpoints within an epoch (0: once a minute)", "--save_every")
     ] = 0
+    with_changes: Annotated[
+        bool,
+        option("resume even if recipe, method, teacher or images are not as saved", "--resume_with_changes"),
+    ] = False
+    keep_epochs: Annotated[
+        int, option("checkpoints of the last epochs to keep, as NAME.epoch-N.pt", "--keep_epochs")
+    ] = 0
     deterministic: Annotated[
         bool, option("deterministic algorithms, on a GPU too; slower", "--deterministic")
     ] = False
@@ -232,6 +239,7 @@ class RunOptions:
     def check(self):
         "Refuse what no run can have."
         check_not_negative("save_every", self.save_every)
+        check_not_negative("keep_epochs", self.keep_epochs)
 
 
 def check_not_negative(

@@ -25,6 +25,7 @@ from moonshine.cli import (  # noqa: F401
 )
 from .options import app
 from ..errors import InputError
+from ..training.signals import STOPPING
 
 # %% ../../nbs/cli/69_main.ipynb #00000005
 ORDER = "train distill reproduce report costs blocks networks bench lab demo".split()
@@ -54,7 +55,7 @@ def run_program(
 @contextmanager
 def handlers_kept():
     "Restore the signal handlers in the end: a run that was stopped leaves some behind."
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *signal.valid_signals())}
+    before = {number: signal.getsignal(number) for number in STOPPING}
     try:
         yield
     finally:

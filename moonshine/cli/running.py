@@ -26,6 +26,8 @@ class RunSettings:
     device: object  # a `torch.device`
     resume: bool = False  # continue the run of this name
     save_every: int = 0  # steps between checkpoints; 0: about a minute
+    with_changes: bool = False  # continue it even with another recipe, method, teacher or images
+    keep: int = 0  # checkpoints of the last epochs to keep
 
 
 def run_settings(
@@ -42,7 +44,15 @@ def run_settings(
     if options.deterministic:
         deterministic()
     device = pick_device(options.device if gpu is None else f"cuda:{gpu}")
-    return RunSettings(name, options.directory, device, options.resume, options.save_every)
+    return RunSettings(
+        name,
+        options.directory,
+        device,
+        options.resume or options.with_changes,
+        options.save_every,
+        options.with_changes,
+        options.keep_epochs,
+    )
 
 # %% ../../nbs/cli/62_running.ipynb #00000008
 def teacher_file(
@@ -159,6 +169,8 @@ def run_training(
             settings.resume,
             save_every=settings.save_every,
             stop=stop,
+            with_changes=settings.with_changes,
+            keep=settings.keep,
             **info,
         )
         if history:

@@ -21,7 +21,7 @@ from moonshine.cli.options import (
     RunOptions,
     add_command,
     check_image_size,
-    check_not_negative,
+    check_workers,
     defaults_from,
     fields_of_recipe,
     name_list,
@@ -94,7 +94,7 @@ class ImageOptions:
 
     def check(self):
         "Refuse impossible numbers."
-        check_not_negative("workers", self.workers)
+        check_workers(self.workers)
         check_image_size(self.image_size)
 
     def load(self):

@@ -296,7 +296,7 @@ def command() -> str:
     "The command line as it was typed, with ~ for the home folder; outside of the program, this module."
     if "moonshine" not in (Path(sys.argv[0]).parent.name, Path(sys.argv[0]).name):
         return "moonshine.paper.runner"
-    return shlex.join(["moonshine", *sys.argv[1:]]).replace(str(Path.home()), "~")
+    return shlex.join(["moonshine", *sys.argv[1:]]).replace(os.path.expanduser("~"), "~")
 
 
 def made_with(device: torch.device) -> dict:

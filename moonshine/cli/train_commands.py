@@ -121,7 +121,7 @@ class NetworkOptions:
     def check(self):
         "Refuse sizes that no network has, and --AT_split for networks that have no such thing."
         check_number("--wrn_depth", self.depth, 1, 10_000, whole=True)
-        check_number("--wrn_width", self.width, 0, 1000, above=True)
+        check_number("--wrn_width", self.width, 0, 1000)
         if self.network != "wrn" and self.splits != 1:
             raise InputError(f"--AT_split cuts the groups of a WRN; leave it out for {self.network}")
 

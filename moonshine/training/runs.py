@@ -278,7 +278,8 @@ def changed_recipe(
     was = {field: value for field, value in was.items() if field in asdict(now)}
     before = asdict(Recipe(**was))
     same_rates = all(Recipe(**was).rate(epoch) == now.rate(epoch) for epoch in range(begun))
-    may_change = FREE + RATES * same_rates
+    no_cosine = "cosine" not in (before["schedule"], now.schedule)  # only that one is scaled to the epochs
+    may_change = FREE + RATES * same_rates + ("epochs",) * no_cosine
     return [
         f"{field} is {value} (was {before[field]})"
         for field, value in asdict(now).items()

@@ -273,6 +273,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
             'moonshine.cli.config': { 'moonshine.cli.config.ConfigOptions': ('cli/config.html#configoptions', 'moonshine/cli/config.py'),
                                       'moonshine.cli.config.as_typed': ('cli/config.html#as_typed', 'moonshine/cli/config.py'),
                                       'moonshine.cli.config.check_schedule': ('cli/config.html#check_schedule', 'moonshine/cli/config.py'),
+                                      'moonshine.cli.config.check_settings_file': ( 'cli/config.html#check_settings_file',
+                                                                                    'moonshine/cli/config.py'),
                                       'moonshine.cli.config.every_key': ('cli/config.html#every_key', 'moonshine/cli/config.py'),
                                       'moonshine.cli.config.flag_name': ('cli/config.html#flag_name', 'moonshine/cli/config.py'),
                                       'moonshine.cli.config.hint': ('cli/config.html#hint', 'moonshine/cli/config.py'),

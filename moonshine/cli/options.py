@@ -239,6 +239,8 @@ class RunOptions:
 
     def check(self):
         "Refuse what no run can have."
+        if "\0" in self.directory:
+            raise InputError(f"--checkpoint_dir {self.directory!r} is no folder: it has a NUL character")
         check_not_negative("save_every", self.save_every)
         check_not_negative("keep_epochs", self.keep_epochs)
 

@@ -155,23 +155,6 @@ def test_the_step_is_plain_sgd():
         test_close(a, b, eps=1e-5)
 
 
-def test_a_frozen_batch_norm_stays_as_it_is():
-    def statistics(freeze):
-        torch.manual_seed(0)
-        model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.LazyLinear(10))
-        model(torch.zeros(1, 3, 32, 32))
-        before = model[1].running_mean.clone()
-        freeze(model)
-        fit(model, shapes(train=32, test=16), cross_entropy(), Recipe(epochs=2, batch_size=16), quiet=True)
-        return before.equal(model[1].running_mean)
-
-
-    test_eq(statistics(lambda model: model.train()), False)
-    test_eq(statistics(lambda model: model.eval()), False)  # as after `load`
-    test_eq(statistics(lambda model: model.train()[1].eval()), True)
-    test_eq(statistics(lambda model: model.eval()[1].requires_grad_(False)), True)
-
-
 def test_an_untrained_network_guesses():
     found = evaluate(wrn(10, 0.5), shapes(train=32, test=200))
     test_eq(list(found), ["test_loss", "test_error", "test_top5_error"])
@@ -203,6 +186,23 @@ def test_the_loop_learns_and_reports():
         },
     )
     print(epoch_line(history[-1], 3), best_and_last(history), sep="\n")
+
+
+def test_a_frozen_batch_norm_stays_as_it_is():
+    def statistics(freeze):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.LazyLinear(10))
+        model(torch.zeros(1, 3, 32, 32))
+        before = model[1].running_mean.clone()
+        freeze(model)
+        fit(model, shapes(train=32, test=16), cross_entropy(), Recipe(epochs=2, batch_size=16), quiet=True)
+        return before.equal(model[1].running_mean)
+
+
+    test_eq(statistics(lambda model: model.train()), False)
+    test_eq(statistics(lambda model: model.eval()), False)  # as after `load`
+    test_eq(statistics(lambda model: model.train()[1].eval()), True)
+    test_eq(statistics(lambda model: model.eval()[1].requires_grad_(False)), True)
 
 
 def test_a_last_batch_of_one_trains():

@@ -118,5 +118,6 @@ def fake_gpu():
             stack.enter_context(patch(name, new))
         stack.enter_context(patch.object(FakeTensor, "__deepcopy__", copied, create=True))
         stack.enter_context(patch.object(Data, "fingerprint", lambda data: "0" * 16))
+        stack.enter_context(patch("moonshine.training.loop.weights_digest", lambda network: "0" * 64))
         stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
         yield

@@ -149,7 +149,7 @@ def test_a_damaged_result_is_told_and_made_again(whole, tmp_path, damage, inside
     assert {name: contents(out / name) for name in others} == others
 
 
-@pytest.mark.parametrize("number, status", [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_stopped_and_started_again_it_is_the_uninterrupted_run(whole, tmp_path, number, status, inside):
     def listen():  # a program started in the background of a script ignores Ctrl-C, and so would ours
         signal.signal(signal.SIGINT, signal.SIG_DFL)

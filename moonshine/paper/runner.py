@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -297,7 +298,7 @@ def command() -> str:
     "The command line as it was typed, with ~ for the home folder; outside of the program, this module."
     if "moonshine" not in (Path(sys.argv[0]).parent.name, Path(sys.argv[0]).name):
         return "moonshine.paper.runner"
-    return shlex.join(["moonshine", *sys.argv[1:]]).replace(str(Path.home()), "~")
+    return shlex.join(["moonshine", *sys.argv[1:]]).replace(os.path.expanduser("~"), "~")
 
 
 def made_with(device: torch.device) -> dict:
@@ -464,7 +465,9 @@ def wait_for(children: list, stop=None) -> bool:
                 child.poll() is None and child.terminate()
             passed = True
         time.sleep(0.1)
-    wrong = [child.returncode for child in children if child.returncode]
+    asked = signal.SIGTERM  # a process that was asked to end by it did not fail
+    fine = (0, 128 + asked, -asked) if passed else (0,)
+    wrong = [child.returncode for child in children if child.returncode not in fine]
     if wrong:
         raise InputError(
             f"{len(wrong)} of {len(children)} processes failed, see above; what is finished stays"

@@ -140,6 +140,7 @@ class State:
     history: list = field(default_factory=list)  # a dict for each finished epoch
     means: RunningAverage = field(default_factory=RunningAverage)  # over the images seen of the started epoch
     seconds: float = 0.0  # spent on the started epoch
+    whole: bool = True  # False within a step, where it is not to be saved
     loss: object = None  # stored as well if it has parameters or buffers
     best: dict | None = None  # epoch and `net` of the lowest validation error, if there are validation images
 

@@ -98,7 +98,7 @@ REPLACED = {  # what asks the driver, or reads values or random numbers that do 
     "torch.cuda.reset_peak_memory_stats": nothing,
     "torch.cuda.memory_allocated": lambda device=None: 0,
     "torch.cuda.max_memory_allocated": lambda device=None: 1,
-    "torch.random.fork_rng": lambda **options: nullcontext(),
+    "torch.random.fork_rng": lambda *devices, **options: nullcontext(),
     "torch.set_rng_state": nothing,
     "torch._fused_sgd_": fused_step,
     "torch.save": saved,

@@ -247,7 +247,8 @@ def test_parallel_processes_are_told_to_stop(tmp_path):
         time.sleep(0.05)
     running.send_signal(signal.SIGTERM)
     out, err = running.communicate(timeout=120)
-    assert running.returncode == 0 and err == "" and "stopped; run the same command to resume" in out
+    assert running.returncode == 128 + signal.SIGTERM, (out, err)
+    assert err == "" and "stopped; run the same command to resume" in out
 
 
 @pytest.mark.parametrize(

@@ -511,7 +511,7 @@ def check_size(own: dict, net: dict, path: "str|Path" = ""):
     "Raise an `InputError` if the weights of a file share their numbers, and those of the network do not."
     tensors = {id(value): value for value in own.values() if isinstance(value, torch.Tensor)}
     needed = sum(value.numel() for value in tensors.values() if not is_lazy(value))
-    parts = {value.untyped_storage().data_ptr(): value for value in net.values() if schema.is_plain(value)}
+    parts = {value.untyped_storage()._cdata: value for value in net.values() if schema.is_plain(value)}
     stored = sum(value.untyped_storage().nbytes() // value.element_size() for value in parts.values())
     if needed > stored + len(own):  # batch norms' counters may be absent
         raise InputError(f"{path} describes a network of {needed:,} numbers, but stores only {stored:,}")

@@ -25,6 +25,7 @@ smartquotes = False  # "G(4)" is code wherever it stands
 add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False
+autodoc_default_options = {"exclude-members": "set"}  # matplotlib gives each kind of figure one of its own
 python_maximum_signature_line_length = 60
 python_use_unqualified_type_names = True
 toc_object_entries_show_parents = "hide"

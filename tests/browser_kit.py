@@ -478,7 +478,7 @@ class LiveOnPage(PanelOnPage):
 
     def shows(self) -> tuple:
         """Return the drawing and the text."""
-        return self.inside.locator("main svg").inner_html(), self.status.inner_text()
+        return self.inside.locator("main").inner_html(), self.status.inner_text()
 
     def wait_beyond(self, before: int, what: str) -> None:
         """Wait for a drawing later than number `before`."""
@@ -491,6 +491,8 @@ class LiveOnPage(PanelOnPage):
 
     def by_keyboard(self) -> int:
         """Operate all sliders, menus, checkboxes and bars by keyboard; count the effects."""
+        if papers := self.controls("canvas[tabindex]"):  # the other controls are the tools to draw with
+            return self.moves("a dot by keyboard", lambda: papers[0].press("Space"))
         actions = [
             ("slider", lambda s=slider: self.press_slider(s)) for slider in self.controls("[type=range]")
         ]

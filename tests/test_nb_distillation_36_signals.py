@@ -11,6 +11,11 @@ from unittest.mock import patch
 
 from fastcore.test import test_eq
 
+# A job in the background of a shell ignores SIGINT, and one under `nohup` SIGHUP: not here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 
 def test_the_first_signal_is_noted_and_the_handlers_come_back():
     before = [signal.getsignal(number) for number in STOPPING]

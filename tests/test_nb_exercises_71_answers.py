@@ -45,7 +45,7 @@ def test_compare_says_what_differs():
     test_eq(compare(torch.ones(2, 3), torch.ones(3, 2)), "expected shape (3, 2), got shape (2, 3)")
     test_eq(
         compare([[1, 2], [3, 5]], [[1, 2], [3, 4]]),
-        "the first value that differs is number [1][1]: 5.0".replace("5.0", "5"),
+        "the first value that differs is number [1][1]: yours is 5.0".replace("5.0", "5"),
     )
     test_eq(compare("s", "S"), "'s' is not it")
     test_eq(compare("nine", 9), "expected a number, got 'nine'")

@@ -22,7 +22,8 @@ def verdict(
     if why is None:
         return True, f"Exercise {name}: right."
     hint = f' Stuck? Run hint("{name}").' if task.hint else ""
-    return False, f"Exercise {name}: not yet; {str(why).rstrip('.')}.{hint}"
+    end = "" if str(why).endswith(("?", ".")) else "."
+    return False, f"Exercise {name}: not yet; {why}{end}{hint}"
 
 
 def check(

@@ -20,7 +20,7 @@ def _recorded() -> dict:
 
 
 def recorded(
-    data: str,  # shapes: 250 images, 64 epochs; rates: the same with learning rates; cifar10: 500 per class
+    data: str,  # shapes: 250 images, 64 epochs; rates, mistakes: of lesson 4; cifar10: 500 images per class
     **wanted,  # method, student, seed, beta, threads, amp: only rows with these values
 ) -> list[dict]:
     "The recorded runs on a dataset, one dict each."

@@ -272,7 +272,7 @@ def check_name(answer):
 def check_classes(answer):
     "Parameters of ninety more classes."
     mistakes = [(90 * 128, "each class has a bias, too"), (100 * 129, "how many classes are added?")]
-    return compare(answer, 90 * 129, mistakes)
+    return compare(answer, 90 * 129, mistakes, tolerance=0)
 
 # %% ../../nbs/course/solutions/3_wide_resnet.ipynb #2a3ad104
 @exercise("3.e6", kind="break", hint="Which steps of forward have no parameters?")

@@ -116,10 +116,10 @@ def as_text(content: bytes) -> str:
 
 # %% ../../nbs/panels/60_draw_your_own.ipynb #dfbec7fe
 DRAWN_BY = {  # name -> how the panel calls it: in a sentence, above its bars; the color of its bars
-    "teacher": ("the teacher", "teacher", "green"),
-    "scratch": ("the student from scratch", "from scratch", "orange"),
+    "teacher": ("the teacher", "teacher", "orange"),
+    "scratch": ("the student from scratch", "from scratch", "blue"),
     "kd": ("the student by KD", "by KD", "red"),
-    "at": ("the student by AT", "by AT", "blue"),
+    "at": ("the student by AT", "by AT", "green"),
 }
 NAMES = ("teacher", "scratch", "at")  # what fits into a page of 600 kB
 

@@ -156,7 +156,7 @@ def own_layers(
     is_names = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
     return list(names) if is_names and names else None
 
-
+# %% ../../nbs/core/17_attention_layers.ipynb #a6a7ad1d
 def _predicts(seen: list, modules: dict, moment: int) -> bool:
     "Is this call one of a layer with weights whose channels no layer after it takes as input?"
     name, _, _, found = seen[moment]
@@ -180,7 +180,7 @@ def _in_heads(name: str, heads: tuple, opening: str) -> bool:
         name == head or name.startswith(f"{head}.") and not opening.startswith(f"{head}.") for head in heads
     )
 
-
+# %% ../../nbs/core/17_attention_layers.ipynb #b4ad5a51
 def _usable(seen: list, inner: set, heads: tuple) -> list:
     "Keep the outputs that can be compared: (moment, name, map)."
     calls = Counter(name for name, *_ in seen)
@@ -191,7 +191,7 @@ def _usable(seen: list, inner: set, heads: tuple) -> list:
         if found[0, 0].numel() > 1 and not _in_heads(name, heads, seen[0][0])
     ]
 
-
+# %% ../../nbs/core/17_attention_layers.ipynb #463f88e4
 def attention_layers_of(
     model: nn.Module,  # any network
     x,  # (B, C, H, W) images, or the shape (C, H, W) of one; with a T before H for videos

@@ -2,8 +2,8 @@
 
     python nbs/results/make_lessons.py
 
-It trains nothing: it reads demo_seeds.jsonl, demo_rates.jsonl, weights_study/ and scarce_cpu/, beside this
-file. Run it again when they have changed.
+It trains nothing: it reads demo_seeds.jsonl, demo_rates.jsonl, lesson4.jsonl, weights_study/ and scarce_cpu/,
+beside this file. Run it again when they have changed.
 """
 
 import json
@@ -39,6 +39,15 @@ def rates_rows() -> list[dict]:
     return rows
 
 
+def mistakes_rows() -> list[dict]:
+    """The students of lesson 4, with the right soft loss, with broken ones, and from scratch (loss: null)."""
+    lines = (HERE / "lesson4.jsonl").read_text().splitlines()
+    return [
+        {key: json.loads(line)[key] for key in ("loss", "epochs", "lr", "seed", "test_error")}
+        for line in lines
+    ]
+
+
 def cifar_rows() -> list[dict]:
     """The students of CIFAR-10 (JPEG), 500 images per class, 20 epochs."""
     every, _ = pooled(HERE / "weights_study", HERE / "scarce_cpu")
@@ -51,7 +60,7 @@ def cifar_rows() -> list[dict]:
 
 def main() -> None:
     """Write the file."""
-    rows = dict(shapes=shapes_rows(), rates=rates_rows(), cifar10=cifar_rows())
+    rows = dict(shapes=shapes_rows(), rates=rates_rows(), mistakes=mistakes_rows(), cifar10=cifar_rows())
     text = ",\n".join(
         f' "{name}": [\n' + ",\n".join(f"  {json.dumps(row)}" for row in of) + "\n ]"
         for name, of in rows.items()

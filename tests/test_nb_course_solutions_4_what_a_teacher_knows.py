@@ -7,6 +7,7 @@ from fastcore.test import test_close
 from torch.nn import functional as F
 
 from moonshine.lessons.checks import verdict
+from moonshine.lessons.evidence import in_words
 from moonshine.losses.kd import kd_loss
 
 

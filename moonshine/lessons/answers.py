@@ -176,7 +176,9 @@ def _first_difference(answer, right, tolerance, where=""):
         if not is_close(a, b, tolerance):
             here = f"{where}[{at}]"
             return (
-                _first_difference(a, b, tolerance, here) if isinstance(b, list) else f"number {here}: yours is {a!r}"
+                _first_difference(a, b, tolerance, here)
+                if isinstance(b, list)
+                else f"number {here}: yours is {a!r}"
             )
 
 # %% ../../nbs/exercises/71_answers.ipynb #c0ccc786

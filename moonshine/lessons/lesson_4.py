@@ -12,6 +12,7 @@ __all__ = ['RIVALS', 'SOFT_MISTAKES', 'MISTAKES', 'WORST', 'teachers_logits', 's
 
 # %% ../../nbs/course/solutions/4_what_a_teacher_knows.ipynb #7f50c16d
 from functools import cache
+from statistics import mean
 from types import SimpleNamespace
 
 import torch
@@ -269,7 +270,7 @@ def idle(*args, **weights):
 MISTAKES = ("no_square", "wrong_axis", "teacher_not_softened")
 
 
-WORST = "no_square"  # measured: see above
+WORST = max(MISTAKES, key=lambda loss: mean(errors_of("mistakes", loss=loss, epochs=15)))
 
 
 @exercise("4.e4", kind="break", hint="How large are the gradients?")

@@ -107,7 +107,7 @@ def test_a_kernel_of_the_family_stays():
                 exc=SizeMismatch,
                 contains="K5 does not suit",
             )
-        net = nn.Sequential(nn.Conv2d(4, 16, 3), nn.Conv2d(16, 16, 7))
+        net = nn.Sequential(nn.Conv2d(4, 16, 3), nn.Conv2d(16, 16, 7), nn.ReLU())
         (row,) = [row for row in plan(net, "K5") if row["layer"] == "1"]
         assert "K5 does not suit 7×7, 16→16" in row["reason"], row
 

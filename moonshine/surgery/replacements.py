@@ -6,7 +6,7 @@
 __all__ = ['PLACEMENTS', 'SETTINGS', 'OWN_RESIDUAL_BLOCKS', 'HOOKS', 'OF_EVERY_MODULE', 'convolution_text', 'SizeMismatch',
            'replacement_layers', 'initialized_like', 'norm_like', 'activation_like', 'computes_in_its_own_way',
            'is_rebuildable', 'new_chain', 'is_basic_block', 'is_replaced_whole', 'residual_shape', 'changed_part',
-           'is_taken_whole', 'laid_out_for', 'new_residual_block', 'chain_text', 'residual_text', 'new_residual_text']
+           'laid_out_for', 'new_residual_block', 'chain_text', 'residual_text', 'new_residual_text']
 
 # %% ../../nbs/core/14_replacements.ipynb #06ae503e
 import copy
@@ -135,7 +135,6 @@ def _pointwise_first(block: Block, layers: list) -> list:
     turned = [pointwise, replace(spatial, in_channels=out, out_channels=out, groups=groups)]
     return min(layers, turned, key=lambda order: sum(layer.weights for layer in order))
 
-
 # %% ../../nbs/core/14_replacements.ipynb #04c83d40
 def replacement_layers(
     block: Block,  # which cheap convolution
@@ -168,7 +167,6 @@ def initialized_like(new: nn.Module, old: nn.Module) -> nn.Module:
     if not weight.is_meta:
         initialize(new)  # on the meta device there are shapes but no values to draw
     return new.to(weight.dtype).train(old.training)
-
 
 # %% ../../nbs/core/14_replacements.ipynb #70e4970c
 def _layer_norm_like(norm: nn.Module, channels: int) -> nn.Module:
@@ -203,7 +201,6 @@ def activation_like(activation: "nn.Module|None", channels: int) -> nn.Module:
         return nn.PReLU(1 if activation.num_parameters == 1 else channels)
     return copy.deepcopy(activation)
 
-
 # %% ../../nbs/core/14_replacements.ipynb #664f831f
 def computes_in_its_own_way(conv: nn.Module) -> bool:
     "Is this a subclass of nn.Conv2d that overrides how the output is computed?"
@@ -235,7 +232,6 @@ def _rebuilt(conv: nn.Conv2d, plain: nn.Conv2d) -> nn.Conv2d:
         setattr(new, name, value)
     return new
 
-
 # %% ../../nbs/core/14_replacements.ipynb #496a0528
 def is_rebuildable(conv: nn.Conv2d) -> bool:
     "Does a convolution of this class, built from its settings, compute what this one does?"
@@ -251,7 +247,6 @@ def is_rebuildable(conv: nn.Conv2d) -> bool:
     except Exception:  # the class may want anything
         return False
     return ours.shape == theirs.shape and (ours.is_meta or torch.allclose(ours, theirs, equal_nan=True))
-
 
 # %% ../../nbs/core/14_replacements.ipynb #f896c154
 SETTINGS = (
@@ -279,7 +274,6 @@ def _show_settings(new: nn.Sequential, old: nn.Conv2d):
     for name in SETTINGS:
         setattr(new, name, getattr(old, name))
 
-
 # %% ../../nbs/core/14_replacements.ipynb #f07bdfce
 def new_chain(
     chain_layers: list,  # from `replacement_layers`
@@ -301,7 +295,6 @@ def new_chain(
         _show_settings(new, old)
     new.replaces = description
     return initialized_like(new, old)
-
 
 # %% ../../nbs/core/14_replacements.ipynb #94abf212
 OWN_RESIDUAL_BLOCKS = (PreActivation, PostActivation)
@@ -328,7 +321,6 @@ def is_replaced_whole(
     whole = by == "block" or (by == "auto" and block.blocktype == "Bottle")
     return whole and is_basic_block(module)
 
-
 # %% ../../nbs/core/14_replacements.ipynb #8b74a84b
 def residual_shape(residual: nn.Module) -> tuple:  # (input channels, output channels, stride)
     "Read the channels and the stride of a residual block from its modules."
@@ -341,7 +333,6 @@ def residual_shape(residual: nn.Module) -> tuple:  # (input channels, output cha
     if shortcut is not None:
         return shortcut.in_channels, shortcut.out_channels, shortcut.stride[0]
     return residual.bn1.num_features, residual.bn1.num_features, 1
-
 
 # %% ../../nbs/core/14_replacements.ipynb #510c01fb
 HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
@@ -362,7 +353,6 @@ def _stock_block(residual: nn.Module) -> nn.Module:
             return residual_block(plain, inp, out, stride, layout=type(residual))
         projection = nn.Sequential(nn.Conv2d(inp, out, 1, stride, bias=False), nn.BatchNorm2d(out))
         return type(residual)(inp, out, stride, None if residual.downsample is None else projection)
-
 
 # %% ../../nbs/core/14_replacements.ipynb #927248db
 def _difference(module: nn.Module, stock: nn.Module) -> str:
@@ -400,17 +390,6 @@ def changed_part(residual: nn.Module) -> str:
             return f"{name} ({what})" if name else what
     missing = [name for name in stock if name.split(".")[0] not in dict(residual.named_children()) and name]
     return missing[0] if missing else ""
-
-
-# %% ../../nbs/core/14_replacements.ipynb #8766bb1a
-def is_taken_whole(
-    module: nn.Module,
-    block: Block,  # what is to be put in
-    by: str,  # auto, convolution or block
-) -> bool:
-    "Is this a residual block that is replaced as a whole, with nothing changed in it?"
-    return is_replaced_whole(module, block, by) and not changed_part(module)
-
 
 # %% ../../nbs/core/14_replacements.ipynb #fe03ca0a
 def laid_out_for(

@@ -6,7 +6,8 @@
 __all__ = ['SIZES', 'is_convolution', 'cannot_be_rebuilt', 'unsuited', 'Site', 'candidates', 'nearest_name', 'keep_filter',
            'plain_values', 'not_copyable', 'outside_hooks', 'duplicate', 'is_activation', 'Probe', 'random_state_kept',
            'one_line', 'Trial', 'try_out', 'SurgeryOptions', 'weights_held_elsewhere', 'Surroundings', 'is_norm',
-           'nearest', 'find_style', 'substitute', 'examine', 'find_sites', 'unwrap', 'watch_forward', 'plan']
+           'nearest', 'find_style', 'substitute', 'decide_all', 'examine', 'find_sites', 'unwrap', 'watch_forward',
+           'plan']
 
 # %% ../../nbs/core/15_sites.ipynb #1d0375f9
 import copy
@@ -719,7 +720,7 @@ def _try_student(model: nn.Module, sites: list, trial: Trial) -> tuple:  # (name
     return wrong, "its replacement would give an output of another shape"
 
 # %% ../../nbs/core/15_sites.ipynb #2d0bb453
-def _decide_all(model: nn.Module, block: Block, options: SurgeryOptions, trial: "Trial|None") -> list[Site]:
+def decide_all(model: nn.Module, block: Block, options: SurgeryOptions, trial: "Trial|None") -> list[Site]:
     "Find the sites of a network, and decide about each, as far as that goes without a student."
     sites = candidates(model, block, options.by)
     find_style(model, sites, trial)
@@ -746,7 +747,7 @@ def examine(
     for remark in _remarks(model):
         warnings.warn(remark, stacklevel=4)
     trial = try_out(model, x, [name for site in sites for name in site.names[:1]])
-    sites = _decide_all(model, block, options, trial)
+    sites = decide_all(model, block, options, trial)
     while trial and any(site.build for site in sites):
         wrong, why = _try_student(model, sites, trial)
         if not wrong:

@@ -2846,6 +2846,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                            'moonshine.surgery.student._drawn': ('core/student.html#_drawn', 'moonshine/surgery/student.py'),
                                            'moonshine.surgery.student._make_trainable': ( 'core/student.html#_make_trainable',
                                                                                           'moonshine/surgery/student.py'),
+                                           'moonshine.surgery.student._mark': ('core/student.html#_mark', 'moonshine/surgery/student.py'),
                                            'moonshine.surgery.student._refuse_if_unchanged': ( 'core/student.html#_refuse_if_unchanged',
                                                                                                'moonshine/surgery/student.py'),
                                            'moonshine.surgery.student._reset': ('core/student.html#_reset', 'moonshine/surgery/student.py'),

@@ -72,6 +72,11 @@ def _constants(model: nn.Module) -> dict:
     return {name: p.min().item() for name, p in floats.items() if p.numel() > 1 and p.min() == p.max()}
 
 
+def _mark(weight: torch.Tensor) -> tuple:
+    "Numbers that show whether a tensor was written to: how often PyTorch counts, and its first values."
+    return 0 if weight.is_inference() else weight._version, weight.flatten()[:64].tolist()
+
+
 @torch.no_grad()
 def reinitialize(model: nn.Module):
     "Draw new initial weights, in place, in every module that can; warn about the others."
@@ -79,13 +84,12 @@ def reinitialize(model: nn.Module):
         return  # there are no values to draw
     constants = _constants(model)
     weights = {name: p for name, p in model.named_parameters() if not is_lazy(p) and p.is_floating_point()}
-    before = {name: p.flatten()[:64].clone() for name, p in weights.items()}  # enough to see a change
+    before = {name: _mark(p) for name, p in weights.items()}
     for module in model.modules():
         _reset(module)
     for name, value in constants.items():
         weights[name].fill_(value)
-    not_drawn = [name for name, p in weights.items() if torch.equal(p.flatten()[:64], before[name])]
-    not_drawn = [name for name in not_drawn if name not in constants and weights[name].numel()]
+    not_drawn = [name for name, p in weights.items() if _mark(p) == before[name] and name not in constants]
     if not_drawn:
         more = f" and {len(not_drawn) - 1} more" if len(not_drawn) > 1 else ""
         what = f"{not_drawn[0]}{more}"
@@ -139,13 +143,14 @@ def _saving(model: nn.Module, block: str, options: SurgeryOptions, trial: "Trial
 
 def _blocks_that_help(model: nn.Module, options: SurgeryOptions, trial: "Trial|None") -> str:
     "Say which blocks would save parameters, and how many."
-    for choice in (options, replace(options, round_groups=True)):
+    choices = {"": {}, " with round_groups=True": dict(round_groups=True), " with last=True": dict(last=True)}
+    for with_option, change in choices.items():
+        choice = replace(options, **change)
         saving = {block: _saving(model, block, choice, trial) for block in _SUGGESTIONS}
-        helping = sorted((block for block in saving if saving[block] > 0), key=saving.get, reverse=True)
+        helping = sorted((block for block in saving if saving[block] >= 0.5), key=saving.get, reverse=True)
         if helping:
-            rounding = " with round_groups=True" if choice.round_groups != options.round_groups else ""
-            first, *others = [f"{block}{{}} {saving[block]:.2g} %" for block in helping]
-            return ", ".join([first.format(" would save"), *(text.format("") for text in others)]) + rounding
+            first, *others = [f"{block}{{}} {saving[block]:.0f} %" for block in helping]
+            return ", ".join([first.format(" would save"), *(text.format("") for text in others)]) + with_option
     return "no other block would help, as its parameters are in layers that have no cheap form"
 
 

@@ -196,9 +196,11 @@ def test_forward_and_backward_in_shapes():
         model, x = skeleton(name, num_classes=10).train(), torch.zeros(2, 3, size, size, device="meta")
         expected = [out.shape for out in outputs(model(x))]
         for block in ("G(N/8)", "G(N)"):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # in some of these nothing can be replaced
+            try:
                 student = cheapen(model, block)
+            except InputError as error:
+                assert "replaces nothing" in str(error), (name, error)
+                continue
             found = outputs(student(x))
             test_eq((name, [out.shape for out in found]), (name, expected))
             sum(out.sum() for out in found).backward()

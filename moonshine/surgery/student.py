@@ -150,7 +150,9 @@ def _blocks_that_help(model: nn.Module, options: SurgeryOptions, trial: "Trial|N
         helping = sorted((block for block in saving if saving[block] >= 0.5), key=saving.get, reverse=True)
         if helping:
             first, *others = [f"{block}{{}} {saving[block]:.0f} %" for block in helping]
-            return ", ".join([first.format(" would save"), *(text.format("") for text in others)]) + with_option
+            return (
+                ", ".join([first.format(" would save"), *(text.format("") for text in others)]) + with_option
+            )
     return "no other block would help, as its parameters are in layers that have no cheap form"
 
 

@@ -486,6 +486,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                                                                    'moonshine/costs/counting.py'),
                                           'moonshine.costs.counting._column_title': ( 'core/counting.html#_column_title',
                                                                                       'moonshine/costs/counting.py'),
+                                          'moonshine.costs.counting.modes_kept': ( 'core/counting.html#modes_kept',
+                                                                                   'moonshine/costs/counting.py'),
                                           'moonshine.costs.counting.mult_adds': ( 'core/counting.html#mult_adds',
                                                                                   'moonshine/costs/counting.py'),
                                           'moonshine.costs.counting.noise_images': ( 'core/counting.html#noise_images',

@@ -33,6 +33,12 @@ def test_noise_fits_the_network():
     assert torch.equal(noise_images(wrn(10, 0.5)), noise_images(wrn(10, 1)))
 
 
+def test_every_module_stays_in_its_mode():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4).eval())
+    mult_adds(net)
+    test_eq([module.training for module in net.modules()], [True, True, False])
+
+
 def test_mult_adds_of_one_convolution_by_hand():
     def side(n, k, stride, padding, dilation):
         return (n + 2 * padding - dilation * (k - 1) - 1) // stride + 1

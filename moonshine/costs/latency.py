@@ -13,7 +13,7 @@ from time import perf_counter
 import torch
 from torch import nn
 
-from .counting import mult_adds, noise_images, paper_parameters, parameters, saved_bytes
+from .counting import modes_kept, mult_adds, noise_images, paper_parameters, parameters, saved_bytes
 from ..errors import InputError
 
 # %% ../../nbs/core/12_latency.ipynb #b2115090
@@ -82,17 +82,12 @@ def _check_rounds(batch_size, repeats, warmup):
 def _times_in_turns(models, batches, rounds):
     "Time every network once per round: name -> list of milliseconds."
     times = {name: [] for name in models}
-    modes = {name: model.training for name, model in models.items()}
-    try:
+    with modes_kept(models.values()), torch.inference_mode():
         for model in models.values():
             model.eval()
-        with torch.inference_mode():
-            for _ in range(rounds):
-                for name, model in models.items():
-                    times[name].append(_milliseconds(model, batches[name]))
-    finally:
-        for name, model in models.items():
-            model.train(modes[name])
+        for _ in range(rounds):
+            for name, model in models.items():
+                times[name].append(_milliseconds(model, batches[name]))
     return times
 
 # %% ../../nbs/core/12_latency.ipynb #d972d1eb

@@ -30,7 +30,7 @@ from torch.nn.parameter import is_lazy
 
 from ..blocks.families import Block, fitting, parse_block
 from ..blocks.layers import pair
-from ..costs.counting import mult_adds
+from ..costs.counting import modes_kept, mult_adds
 from ..errors import InputError
 from moonshine.surgery.replacements import (
     HOOKS,
@@ -833,7 +833,6 @@ def watch_forward(
     Raises InputError if the network cannot take the input.
     """
     x = _as_batch(model, x)
-    modes = {module: module.training for module in model.modules()}
     hooks = [
         module.register_forward_hook(
             lambda _, args, kwargs, output, name=name: see(name, (*args, *kwargs.values()), output),
@@ -842,7 +841,7 @@ def watch_forward(
         for name, module in modules.items()
     ]
     try:
-        with random_state_kept(model):
+        with random_state_kept(model), modes_kept([model]):
             model.eval()
             model(x)
     except Exception as error:  # a network may raise anything
@@ -850,8 +849,6 @@ def watch_forward(
     finally:
         for hook in hooks:
             hook.remove()
-        for module, mode in modes.items():
-            module.training = mode
 
 # %% ../../nbs/core/15_sites.ipynb #592d4f7f
 def _site_mult_adds(site: Site, shapes: list) -> dict:

@@ -2824,6 +2824,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                          'moonshine.surgery.sites.not_copyable': ( 'core/sites.html#not_copyable',
                                                                                    'moonshine/surgery/sites.py'),
                                          'moonshine.surgery.sites.one_line': ('core/sites.html#one_line', 'moonshine/surgery/sites.py'),
+                                         'moonshine.surgery.sites.output_convolutions': ( 'core/sites.html#output_convolutions',
+                                                                                          'moonshine/surgery/sites.py'),
                                          'moonshine.surgery.sites.outside_hooks': ( 'core/sites.html#outside_hooks',
                                                                                     'moonshine/surgery/sites.py'),
                                          'moonshine.surgery.sites.plain_values': ( 'core/sites.html#plain_values',

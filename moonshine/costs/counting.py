@@ -60,7 +60,6 @@ def modes_kept(models):
         for module, mode in modes.items():
             module.training = mode
 
-
 # %% ../../nbs/core/11_counting.ipynb #1f796269
 @torch.no_grad()
 def mult_adds(

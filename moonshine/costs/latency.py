@@ -13,7 +13,14 @@ from time import perf_counter
 import torch
 from torch import nn
 
-from .counting import modes_kept, mult_adds, noise_images, paper_parameters, parameters, saved_bytes
+from moonshine.costs.counting import (
+    modes_kept,
+    mult_adds,
+    noise_images,
+    paper_parameters,
+    parameters,
+    saved_bytes,
+)
 from ..errors import InputError
 
 # %% ../../nbs/core/12_latency.ipynb #b2115090

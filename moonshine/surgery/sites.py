@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['SIZES', 'is_convolution', 'cannot_be_rebuilt', 'unsuited', 'Site', 'candidates', 'nearest_name', 'keep_filter',
            'plain_values', 'not_copyable', 'outside_hooks', 'duplicate', 'is_activation', 'Probe', 'random_state_kept',
-           'one_line', 'Trial', 'try_out', 'SurgeryOptions', 'weights_held_elsewhere', 'Surroundings', 'is_norm',
-           'nearest', 'find_style', 'substitute', 'decide_all', 'examine', 'find_sites', 'unwrap', 'watch_forward',
-           'plan']
+           'one_line', 'Trial', 'try_out', 'SurgeryOptions', 'weights_held_elsewhere', 'output_convolutions',
+           'Surroundings', 'is_norm', 'nearest', 'find_style', 'substitute', 'decide_all', 'examine', 'find_sites',
+           'unwrap', 'watch_forward', 'plan']
 
 # %% ../../nbs/core/15_sites.ipynb #1d0375f9
 import copy
@@ -510,6 +510,12 @@ def _outer_layers(model: nn.Module, trial: "Trial|None") -> tuple:  # (names of 
         return next((n for n in weighted if is_convolution(modules[n])), None), set(weighted[-1:])
     run = [name for name in trial.called if name in weighted]
     return next((n for n in run if is_convolution(modules[n])), None), set(run) - trial.used
+
+
+def output_convolutions(model: nn.Module, trial: "Trial|None") -> list[str]:
+    "Name the convolutions, 1×1 ones included, that make the output."
+    last = _outer_layers(model, trial)[1]
+    return [name for name, m in model.named_modules() if name in last and is_convolution(m)]
 
 # %% ../../nbs/core/15_sites.ipynb #168343f9
 @dataclass

@@ -17,7 +17,16 @@ from torch.nn.parameter import is_lazy
 from ..blocks.families import Block, parse_block
 from ..blocks.residual import PostActivation, initialize
 from ..errors import InputError
-from .sites import SurgeryOptions, Trial, decide_all, duplicate, examine, substitute, unwrap
+from moonshine.surgery.sites import (
+    SurgeryOptions,
+    Trial,
+    decide_all,
+    duplicate,
+    examine,
+    output_convolutions,
+    substitute,
+    unwrap,
+)
 
 # %% ../../nbs/core/16_student.ipynb #6eca2f31
 def _make_trainable(model: nn.Module):
@@ -78,15 +87,24 @@ def _mark(weight: torch.Tensor) -> tuple:
 
 
 @torch.no_grad()
-def reinitialize(model: nn.Module):
+def reinitialize(
+    model: nn.Module,
+    output_layers=(),  # names of convolutions whose weights keep their standard deviation
+):
     "Draw new initial weights, in place, in every module that can; warn about the others."
     if any(weight.is_meta for weight in model.parameters()):
         return  # there are no values to draw
     constants = _constants(model)
     weights = {name: p for name, p in model.named_parameters() if not is_lazy(p) and p.is_floating_point()}
     before = {name: _mark(p) for name, p in weights.items()}
+    spreads = {
+        f"{name}.weight".lstrip("."): weights.get(f"{name}.weight".lstrip(".")) for name in output_layers
+    }
+    spreads = {name: weight.std() for name, weight in spreads.items() if weight is not None and weight.numel() > 1}
     for module in model.modules():
         _reset(module)
+    for name, spread in spreads.items():
+        weights[name].mul_(spread / weights[name].std())
     for name, value in constants.items():
         weights[name].fill_(value)
     not_drawn = [name for name, p in weights.items() if _mark(p) == before[name] and name not in constants]
@@ -194,7 +212,7 @@ def cheapen(
     student = duplicate(model)
     _make_trainable(student)
     if not keep_weights:
-        reinitialize(student)
+        reinitialize(student, output_convolutions(model, trial))
     student = substitute(student, sites)
     _retitle(student, block, options, sites)
     return student

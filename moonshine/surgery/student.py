@@ -100,7 +100,9 @@ def reinitialize(
     spreads = {
         f"{name}.weight".lstrip("."): weights.get(f"{name}.weight".lstrip(".")) for name in output_layers
     }
-    spreads = {name: weight.std() for name, weight in spreads.items() if weight is not None and weight.numel() > 1}
+    spreads = {
+        name: weight.std() for name, weight in spreads.items() if weight is not None and weight.numel() > 1
+    }
     for module in model.modules():
         _reset(module)
     for name, spread in spreads.items():

@@ -140,6 +140,8 @@ def distill(
     quiet: bool = False,  # print nothing
     save_every: int = 0,  # steps between two checkpoints; 0: about a minute
     stop=None,  # a `SignalHandler`, which asks the run to save and stop
+    with_changes: bool = False,  # resume even if recipe, method, teacher or images are not as saved
+    keep_epochs: int = 0,  # checkpoints of the last epochs to keep
     **options,  # of `cheapen`: first, keep, by, ...
 ) -> nn.Module:
     "Train a student of `teacher`: the same network with cheap convolutions, compared with it while it learns"
@@ -159,6 +161,7 @@ def distill(
     device = pick_device(device)
     student, guide = student.to(device), teacher.to(device) if loss.needs("teacher") else None
     saving = dict(resume=resume, quiet=quiet, save_every=save_every, stop=stop)
+    saving |= dict(with_changes=with_changes, keep=keep_epochs)
     saving |= dict(method=chosen.settings() | dict(aux_loss=chosen.aux.upper()))  # into the checkpoint
     student.history = fit_or_train(student, data, loss, recipe, name, directory, guide, **saving)
     return student.eval()

@@ -98,7 +98,7 @@ REPLACED = {  # what asks the driver, or reads values or random numbers that do 
     "torch.cuda.reset_peak_memory_stats": nothing,
     "torch.cuda.memory_allocated": lambda device=None: 0,
     "torch.cuda.max_memory_allocated": lambda device=None: 1,
-    "torch.random.fork_rng": lambda **options: nullcontext(),
+    "torch.random.fork_rng": lambda *devices, **options: nullcontext(),
     "torch.set_rng_state": nothing,
     "torch._fused_sgd_": fused_step,
     "torch.save": saved,
@@ -118,5 +118,6 @@ def fake_gpu():
             stack.enter_context(patch(name, new))
         stack.enter_context(patch.object(FakeTensor, "__deepcopy__", copied, create=True))
         stack.enter_context(patch.object(Data, "fingerprint", lambda data: "0" * 16))
+        stack.enter_context(patch("moonshine.training.loop.weights_digest", lambda network: "0" * 64))
         stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
         yield

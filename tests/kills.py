@@ -32,6 +32,7 @@ from moonshine.training import checkpoints
 from moonshine.training.loop import train
 from moonshine.training.progress import RunningAverage  # noqa: F401  a test breaks it
 from moonshine.training.recipe import Recipe
+from moonshine.training.signals import STOPPING
 
 RECIPE = Recipe(epochs=3, batch_size=16, epoch_step=(1, 2), seed=5)
 NAME = "T"
@@ -251,10 +252,7 @@ def command(folder, out):
     def work():
         few = shapes(train=64, test=32)
         DATASETS["shapes"] = lambda *arguments: few
-        for number in (
-            signal.SIGINT,
-            signal.SIGTERM,
-        ):  # a script in the background ignores Ctrl-C, and so would this
+        for number in STOPPING:  # a script in the background ignores Ctrl-C, and so would this
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         with open(out, "a") as file:
             os.dup2(file.fileno(), 1)

@@ -531,7 +531,8 @@ def test_a_data_set_of_the_same_name_stays(refused):
 
 
 def test_a_run_goes_on_with_the_weight_decay_it_is_given():
-    train = ["train", "shapes", "teacher", "--resume", *SMALL[:4], "--batch_size", "32", "--epoch_step", "[]"]
+    train = ["train", "shapes", "teacher", "--resume_with_changes", *SMALL[:4]]
+    train += ["--batch_size", "32", "--epoch_step", "[]"]
     for name, decay in (("same", "0.0005"), ("other", "0.2")):
         assert main([*train, "-t", name, "--epochs", "1"]) == 0
         assert main([*train, "-t", name, "--epochs", "2", "--weightDecay", decay]) == 0
@@ -594,7 +595,7 @@ def test_weights_that_became_infinite_are_not_saved(capsys):
         "teacher",
         "-t",
         "T",
-        "--resume",
+        "--resume_with_changes",
         *SMALL[:4],
         "--batch_size",
         "16",
@@ -605,7 +606,8 @@ def test_weights_that_became_infinite_are_not_saved(capsys):
     good = open("checkpoints/T.pt", "rb").read()
     assert main([*few, "--epochs", "2", "--lr", "1e40", "--epoch_step", "[]"]) == 2
     err = capsys.readouterr().err
-    assert err.count("\n") == 1 and open("checkpoints/T.pt", "rb").read() == good
+    assert err.count("\n") == 2 and open("checkpoints/T.pt", "rb").read() == good
+    assert "note: T is resumed with changes: learning_rate is 1e+40 (was 0.1); epoch_step is ()" in err
     assert (
         "is not finite, so checkpoints/T.pt is not written; the last good state is in checkpoints/T.pt: "
         "resume from it with a smaller --lr" in err
@@ -620,7 +622,7 @@ def test_weights_that_are_numbers_and_no_use_do_not_lose_the_run(capsys):
         "teacher",
         "-t",
         "T",
-        "--resume",
+        "--resume_with_changes",
         *SMALL[:4],
         "--batch_size",
         "16",
@@ -637,7 +639,7 @@ def test_weights_that_are_numbers_and_no_use_do_not_lose_the_run(capsys):
         assert (
             "if that diverges at once, from the one before it: mv checkpoints/T.before.pt checkpoints/T.pt"
             in err
-            and err.count("\n") == 1
+            and err.count("\n") == 1 + ("note: T is resumed with changes: " in err)
         )
     os.replace("checkpoints/T.before.pt", "checkpoints/T.pt")
     assert all(
@@ -675,9 +677,10 @@ def test_a_loss_that_is_no_number_keeps_the_last_checkpoint(capsys):
     few = ["--wrn_depth", "10", "--wrn_width", "0.5", "--batch_size", "16", "-t", "T"]
     assert main(["train", "shapes", "teacher", "--epochs", "1", *few]) == 0
     good = open("checkpoints/T.pt", "rb").read()
-    assert main(["train", "shapes", "teacher", "--epochs", "2", "--lr", "1e25", "--resume", *few]) == 2
+    again = ["train", "shapes", "teacher", "--epochs", "2", "--lr", "1e25", *few]
+    assert main([*again, "--resume_with_changes"]) == 2
     err = capsys.readouterr().err
-    assert "epoch 2, after 16 images" in err and "ce" in err and err.count("\n") == 1
+    assert "epoch 2, after 16 images" in err and "ce" in err and err.count("\n") == 2
     assert open("checkpoints/T.pt", "rb").read() == good
 
 
@@ -772,6 +775,8 @@ def test_distill_trains_a_teacher_and_its_student(capsys):
                 "G(N)",
                 "-s",
                 "second",
+                "--layers",
+                "layer3,layer4",
                 "--resume",
                 *TINY[:4],
                 "--epochs",

@@ -77,8 +77,11 @@ def test_other_images_are_noticed(few, capsys, monkeypatch):
     assert main([*words, "1"]) == 0
     other = data.shapes(train=65, test=32)
     monkeypatch.setitem(data.DATASETS, "shapes", lambda *arguments: other)
-    assert main([*words, "2"]) == 0
-    assert "note: the images of shapes are not those that T began with" in capsys.readouterr().err
+    assert main([*words, "2"]) == 2
+    odd = "the images of shapes are not those that it was trained on"
+    assert f"{odd}; resume with what it began with" in capsys.readouterr().err
+    assert main([*words, "2", "--resume_with_changes"]) == 0
+    assert "note: T is resumed with changes: " in capsys.readouterr().err
 
 
 def test_deterministic_flag(few):

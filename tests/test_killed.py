@@ -43,7 +43,9 @@ def test_thirty_kills_change_nothing():
     assert len({entry["place"] for entry in entries}) == 6, "every kind of kill occurred"
 
 
-@pytest.mark.parametrize("name, status", [("SIGTERM", 0), ("SIGINT", 130)])
+@pytest.mark.parametrize(
+    "name, status", [("SIGTERM", 143), ("SIGINT", 130), ("SIGHUP", 129), ("SIGUSR1", 138)]
+)
 def test_a_signal_saves_at_the_next_step(name, status):
     for entry in harness(f"kills.announced(signal.{name}, 2)"):
         assert entry["status"] == status and entry["plain"] and entry["equal"], entry

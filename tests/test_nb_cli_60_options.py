@@ -49,12 +49,18 @@ def test_impossible_weights_are_refused():
     DistillationOptions(0.9).check(beta=None)
     test_fail(lambda: DistillationOptions(alpha=2).check(0), contains="--alpha is 2")
     test_fail(lambda: DistillationOptions().check(-1), contains="--beta is -1")
-    test_fail(lambda: DistillationOptions(temperature=0).check(0), contains="--temperature is 0")
+    for temperature in (0, -1.0, 1e300, 1e20, 1e-300, float("inf"), float("nan")):
+        test_fail(
+            lambda: DistillationOptions(temperature=temperature).check(0),
+            contains=f"--temperature is {temperature}; it must be between 0.001 and 10000",
+        )
 
 
 def test_a_negative_number_is_refused():
     test_fail(lambda: RunOptions(save_every=-1).check(), contains="--save_every is -1; it must be 0 or more")
     test_fail(lambda: check_image_size(4), contains="--image_size is 4")
+    test_fail(lambda: check_image_size(10**11), contains="it must be between 8 and 10000")
+    test_fail(lambda: check_workers(10**9), contains="--workers is 1000000000; it must be between 0 and 1000")
 
 
 def test_epoch_step_is_a_list():

@@ -18,6 +18,9 @@ def test_the_network_has_a_name():
     test_eq((small.short_name, NetworkOptions("resnet34").short_name), ("wrn_10_0.5", "resnet34"))
     test_eq(new_network(small, find_block(small), 5, seed=0).title, "WRN-10-0.5 S-2x2")
     test_fail(lambda: NetworkOptions("resnet18", splits=2).check(), contains="--AT_split")
+    for width in (float("nan"), float("inf"), 1e300, -1.0):
+        test_fail(lambda: NetworkOptions(width=width).check(), contains=f"--wrn_width is {width}; it must be")
+    test_fail(lambda: NetworkOptions(depth=10**9 + 4).check(), contains="it must be between 1 and 10000")
 
 
 def test_the_name_comes_from_the_network():
@@ -36,6 +39,9 @@ def test_options_become_a_recipe():
     teacher_needed = [MethodOptions(beta=beta).method().needs_teacher for beta in (1000, 0)]
     test_eq(teacher_needed, [True, False])
     test_fail(lambda: MethodOptions(aux_loss="SEE").check(), contains="did you mean se?")
+    test_fail(
+        lambda: RecipeOptions(epochs=10**21).recipe(), contains="--epochs is 1000000000000000000000; it must"
+    )
 
 
 def test_a_wrong_block_is_refused_without_torch():

@@ -3,6 +3,7 @@ from moonshine.cli.program import *
 
 
 import contextlib
+import errno
 import io
 import os
 import re
@@ -13,7 +14,7 @@ from unittest.mock import patch
 
 from fastcore.test import test_eq
 
-from moonshine.cli.program import app, time_to_say
+from moonshine.cli.program import SafeOutput, app, limit_reached, time_to_say
 
 
 def run(*arguments):
@@ -22,6 +23,51 @@ def run(*arguments):
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = main(list(arguments))
     return status, out.getvalue(), err.getvalue()
+
+
+def test_what_cannot_be_written_is_dropped():
+    class Broken(io.StringIO):
+        encoding = "ascii"
+
+        def __init__(self, number):
+            super().__init__()
+            self.number = number
+
+        def write(self, text):
+            if self.number:
+                raise OSError(self.number, os.strerror(self.number))
+            return super().write(text.encode("ascii").decode())
+
+
+    for number, problem in (
+        (errno.EPIPE, None),
+        (errno.ENOSPC, "No space left on device"),
+        (errno.EIO, "Input/output error"),
+    ):
+        out = SafeOutput(Broken(number))
+        test_eq((out.write("epoch 1"), out.flush(), out.problem), (7, None, problem))
+    test_eq((SafeOutput(None).write("epoch 1"), SafeOutput(None).isatty()), (7, False))
+    out = SafeOutput(Broken(0))
+    out.write("8×8 ± 1 → β")
+    test_eq(out.stream.getvalue(), "8x8 +- 1 -> ?")
+
+
+def test_a_machine_that_is_too_small_is_no_bug():
+    import torch
+
+    for error in (
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 530841600 bytes. Error"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 506.25 MiB. GPU 0 has a total"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        MemoryError(),
+    ):
+        print(limit_reached(error))
+        assert limit_reached(error).startswith("out of memory")
+    assert "(530841600 bytes more" in limit_reached(
+        RuntimeError("can't allocate memory: you tried to allocate 530841600 bytes")
+    )
+    test_eq(limit_reached(RuntimeError("mat1 and mat2 shapes cannot be multiplied")), None)
+    test_eq(limit_reached(ValueError("can't allocate memory")), None)
 
 
 def test_a_process_of_several_has_time_to_say_what_is_wrong():

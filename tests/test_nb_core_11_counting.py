@@ -5,7 +5,7 @@ from moonshine.costs.counting import *
 from itertools import product
 
 import torch
-from fastcore.test import test_eq
+from fastcore.test import test_eq, test_warns
 from torch import nn
 
 from moonshine.models.wide_resnet import wrn
@@ -33,10 +33,15 @@ def test_noise_fits_the_network():
     assert torch.equal(noise_images(wrn(10, 0.5)), noise_images(wrn(10, 1)))
 
 
-def test_every_module_stays_in_its_mode():
-    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4).eval())
-    mult_adds(net)
-    test_eq([module.training for module in net.modules()], [True, True, False])
+def test_a_wrapped_network_is_unwrapped():
+    network = wrn(10, 0.5)
+    for wrapped in (network, nn.DataParallel(network), torch.compile(nn.DataParallel(network))):
+        assert bare_network(wrapped) is network
+    network.block1.eval()  # frozen
+    before = [module.training for module in network.modules()]
+    with evaluating(network):
+        assert not any(module.training for module in network.modules())
+    test_eq([module.training for module in network.modules()], before)
 
 
 def test_mult_adds_of_one_convolution_by_hand():
@@ -80,14 +85,38 @@ def test_mult_adds_of_whole_networks_by_hand():
     test_eq(mult_adds(wrn(40, 2)), by_hand(wrn(40, 2), torch.zeros(1, 3, 32, 32)))
 
 
+def test_mult_adds_of_attention_and_recurrence_by_hand():
+    N, D = 5, 8
+    layer = nn.TransformerEncoderLayer(D, 2, 16, batch_first=True)
+    test_eq(mult_adds(layer, (N, D)), 4 * N * D * D + 2 * N * N * D + 2 * N * D * 16)
+    test_eq(mult_adds(nn.LSTM(D, 6, batch_first=True), (N, D)), N * 4 * 6 * (D + 6))
+
+
+def test_what_cannot_be_counted_is_named():
+    class Elementwise(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(4, 4))
+
+        def forward(self, x):
+            return (x[..., None] * self.weight).sum(-2)
+
+
+    test_warns(lambda: mult_adds(nn.Sequential(nn.Linear(4, 4), Elementwise()), (4,)))
+
+
 def test_counting_changes_nothing():
     network = wrn(10, 0.5).train()
+    network.block1.eval()  # frozen
+    random = torch.get_rng_state()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     mult_adds(network)
     saved_bytes(network)
     assert network.training
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name]), name
+    assert not any(module.training for module in network.block1.modules())
+    assert torch.equal(torch.get_rng_state(), random)
 
 
 def test_numbers_are_aligned_to_the_right():

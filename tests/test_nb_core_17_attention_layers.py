@@ -7,6 +7,7 @@ from functools import partial
 import torch
 from fastcore.test import test_eq, test_fail
 from torch import nn
+from torchvision.models import get_model
 
 from moonshine.models.wide_resnet import wrn
 from moonshine.surgery.student import cheapen
@@ -14,10 +15,28 @@ from moonshine.surgery.student import cheapen
 
 def skeleton(name):
     "A network of torchvision on the meta device: shapes without values"
-    from torchvision.models import get_model
-
     options = dict(init_weights=False) if name == "googlenet" else {}
     return get_model(name, weights=None, **options).to("meta")
+
+
+def test_one_tensor_of_many_kinds_of_output():
+    a, b = torch.zeros(2, 3), torch.ones(2, 3)
+    for output in (a, (a, b), [a], dict(x=a), dict(logits=a, aux=b), dict(out=a, aux=b)):
+        assert pick_tensor(output, "layer x") is a
+    levels = {"0": torch.zeros(1, 2, 4, 4), "1": torch.zeros(1, 2, 2, 2)}
+    test_fail(lambda: pick_tensor(levels, "layer fpn"), contains="layer fpn returns the parts 0, 1, not one")
+    test_fail(lambda: pick_tensor([*levels.values()], "layer fpn"), contains="returns a list of 2, not one")
+    test_fail(lambda: pick_tensor(None, "layer x"), contains="layer x returns NoneType, not one feature map")
+
+
+def test_tokens_become_maps():
+    grid = torch.arange(2 * 4 * 2 * 3).view(2, 3, 4, 2).float()  # (B, C, H, W)
+    tokens = grid.flatten(2).transpose(1, 2)  # (B, N, C)
+    for extra in EXTRA_TOKENS:
+        test_eq(as_map(torch.cat([torch.zeros(2, extra, 3), tokens], 1), (32, 16)), grid)
+    test_eq(as_map(grid.permute(0, 2, 3, 1), (32, 16), {3}), grid)
+    test_eq(as_map(grid, (32, 16), {2}), grid)
+    test_eq(as_map(tokens[:, 2:], (32, 16)), tokens[:, 2:])  # 6 tokens are no grid twice as high as wide
 
 
 def test_the_inside_of_a_residual_block():
@@ -27,16 +46,14 @@ def test_the_inside_of_a_residual_block():
     test_eq(inner_names(student), {"1.convdw", "1.bn", "1.relu", "1.conv1x1"})
 
 
-def test_convolutions_that_count():
+def test_layers_that_count():
     full, depthwise = nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3, groups=8)
-    stem, pointwise = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 1)
-    test_eq(working_convolutions(nn.Sequential(stem, depthwise, pointwise, full)), {"3"})
-    test_eq(working_convolutions(nn.Sequential(stem, depthwise, pointwise)), {"1"})
+    stem, pointwise, norm = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 1), nn.LayerNorm(8)
+    network = nn.Sequential(full, depthwise, pointwise, stem, norm)  # not in the order of execution
+    test_eq(working_layers(network, ["3", "1", "2", "0", "4"]), {"0", "1", "4"})
 
 
 def test_the_choice_for_resnets_is_the_papers():
-    from torchvision.models import get_model
-
     groups = ["layer1", "layer2", "layer3", "layer4"]
     for name in ("resnet18", "resnet50"):
         net = get_model(name, weights=None, num_classes=10)
@@ -86,3 +103,19 @@ def test_what_is_overwritten_or_called_twice_is_not_chosen():
     test_eq(attention_layers_of(Overwrites(), (3, 8, 8)), ["a"])  # b is overwritten, twice is called twice
     alone = nn.Sequential(nn.Conv2d(3, 4, 3))
     test_fail(lambda: attention_layers_of(alone, (3, 8, 8)), contains="name the layers")
+    drops = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), nn.Dropout2d(inplace=True), nn.Flatten())
+    test_eq(attention_layers_of(drops, (3, 8, 8)), ["2"])  # not 1, which is overwritten in training
+    test_fail(lambda: attention_layers_of(nn.Sequential(nn.Linear(4, 5)), (4,)), contains="name the layers")
+
+
+def test_transformers_segmentation_and_video():
+    for name, shape, last in (
+        ("vit_b_32", (3, 224, 224), "encoder"),
+        ("swin_t", (3, 224, 224), "permute"),
+        ("lraspp_mobilenet_v3_large", (3, 64, 64), "backbone.16"),
+        ("r3d_18", (3, 8, 32, 32), "layer4"),
+    ):
+        options = dict(weights_backbone=None) if name.startswith("lraspp") else {}
+        chosen = attention_layers_of(get_model(name, weights=None, **options).to("meta"), shape)
+        print(f"{name:28}{', '.join(chosen)}")
+        test_eq(chosen[-1], last)

@@ -71,6 +71,8 @@ def test_a_step_is_checked():
 
     assert "zero_grad" in verdict("4.e3", forgets_to_clear)[1]
     assert "optimizer.step()" in verdict("4.e3", forgets_to_step)[1]
+    assert "alpha=0.25" in verdict("4.e3", lambda *args, alpha=0.9, T=4.0: step(*args, 0.9, T))[1]
+    assert "T=2.0" in verdict("4.e3", lambda *args, alpha=0.9, T=4.0: step(*args, alpha))[1]
     assert verdict("4.e3", lambda *args: None)[0] is None
 
 

@@ -55,6 +55,7 @@ def test_a_step_is_checked():
 
     assert "the loss of the first step" in verdict("6.e3", forgets_beta)[1]
     assert "optimizer.step()" in verdict("6.e3", forgets_to_step)[1]
+    assert "beta=7" in verdict("6.e3", lambda *args: step(*args[:5], 100.0))[1]
     assert verdict("6.e3", lambda *args: None)[0] is None
 
 

@@ -70,6 +70,18 @@ def test_kd_loss_in_the_other_conventions_is_pytorchs():
     test_close(kd_loss(s, t, y, convention="paper"), hard + 2 * T * T * alpha * soft, eps=1e-5)
 
 
+def test_every_position_of_dense_logits_is_a_sample():
+    s, t = torch.randn(2, 5, 3, 4), torch.randn(2, 5, 3, 4)
+    y = torch.randint(0, 5, (2, 3, 4))
+    rows = [x.permute(0, 2, 3, 1).reshape(24, 5) for x in (s, t)]
+    for convention in CONVENTIONS:
+        test_close(
+            kd_loss(s, t, y, convention=convention), kd_loss(*rows, y.flatten(), convention=convention), eps=1e-5
+        )
+    test_fail(lambda: soft_term(s, t[..., 1:]), contains="are (2, 5, 3, 3) and the student's (2, 5, 3, 4)")
+    test_fail(lambda: soft_term(s, t[:, 1:]), contains="the teacher has 4 classes and the student 5")
+
+
 def test_gradient_is_zero_at_the_teacher():
     t = torch.randn(4, 10)
     for convention in CONVENTIONS:

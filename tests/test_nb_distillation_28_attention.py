@@ -11,6 +11,7 @@ from torch import nn
 from moonshine.losses.base import LOSSES, Loss, Output, Term, build_loss, cross_entropy
 from moonshine.losses.kd import kd_loss
 from moonshine.models.wide_resnet import wrn
+from moonshine.surgery.attention_layers import as_map
 
 
 def test_mean_squares_and_their_gradients():
@@ -46,6 +47,12 @@ def test_only_the_place_matters():
     test_close(attention_map(A).norm(dim=1), torch.ones(2), eps=1e-6)
 
 
+def test_tokens_are_no_map_by_themselves():
+    tokens = torch.randn(2, 17, 8)  # a class token and 4×4 patches
+    test_fail(lambda: attention_map(tokens), contains="made of a feature map (B, C, H, W), not of (2, 17, 8)")
+    test_eq(attention_map(as_map(tokens, (32, 32))).shape, (2, 16))
+
+
 def test_activations_are_the_group_outputs():
     net = wrn(10, 1).eval()
     x = torch.randn(2, 3, 32, 32)
@@ -62,14 +69,6 @@ def test_activations_in_inference_mode():
         logits, found = activations(net, x)
     test_close(logits, net(x), eps=1e-6)
     test_eq(len(found), 3)
-
-
-def test_modes_are_restored():
-    net = wrn(10, 1).train()
-    net.block1.eval()
-    with evaluating(net):
-        assert not any(module.training for module in net.modules())
-    assert net.training and net.block2.training and not net.block1.training
 
 
 def test_activations_of_torchvision_networks():

@@ -4,6 +4,7 @@ from moonshine.training.checkpoints import *
 
 import errno
 import io
+import json
 import os
 import subprocess
 import sys
@@ -152,6 +153,15 @@ def test_a_lock_on_a_full_disk_is_a_lock_without_a_name():
         test_eq(os.listdir(folder), [])
 
 
+def test_a_compiled_network_is_saved_as_the_network_that_it_is():
+    plain = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 2)))
+    names = list(plain.state_dict())
+    wrapped = torch.compile(nn.DataParallel(torch.compile(plain)))
+    plain[1] = torch.compile(plain[1])
+    assert bare(wrapped) is plain and list(plain.state_dict()) != names
+    test_eq(list(weights_of(wrapped)), names)
+
+
 def test_where_the_first_nan_stands():
     nan, inf = float("nan"), float("inf")
     test_eq(non_finite(dict(a=torch.ones(2), b=[1, 2.0, "nan", None, torch.tensor([1, 2])])), "")
@@ -168,38 +178,38 @@ def test_where_the_first_nan_stands():
             getattr(model, name)[0] = 1.0
 
 
-def test_a_state_that_is_not_finite_is_never_saved():
-    model = nn.Linear(2, 2)
-    model.spec = foreign_spec(model)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "T.pt")
+def test_all_weights_are_loaded_or_none():
+    ones = {name: torch.ones_like(value) for name, value in nn.BatchNorm1d(3).state_dict().items()}
+    for change, message in (
+        (dict(bias=torch.ones(3).to_sparse()), "bias is no plain tensor"),
+        (dict(bias=torch.ones(1).expand(3)), "bias is no plain tensor"),
+        (dict(bias=torch.ones(4)), "bias is (4,) in the file, (3,) in the network"),
+        (dict(bias=torch.ones(3, dtype=torch.int64)), "bias is torch.int64 in the file, torch.float32 in the"),
+        (dict(num_batches_tracked=torch.tensor(1.5)), "tracked is torch.float32 in the file, torch.int64 in"),
+        (dict(bias=torch.full((3,), float("nan"))), "bias of the weights is not finite"),
+        (dict(bias=torch.full((3,), 1e300, dtype=torch.float64)), "bias of the weights is not finite"),
+        (dict(more=torch.ones(1)), "1 names differ, e.g. more"),
+    ):
+        model = nn.BatchNorm1d(3)
+        test_fail(lambda: fill(model, ones | change, "a.pt"), contains=message)
+        test_eq((model.weight.tolist(), model.running_mean.tolist()), ([1.0] * 3, [0.0] * 3))
+    test_eq(fill(model, ones).running_mean.tolist(), [1.0] * 3)
+    test_eq(fill(model, dict(ones, weight=torch.ones(3).half())).weight.dtype, torch.float32)
+    with torch.device("meta"):
+        test_fail(lambda: fill(nn.BatchNorm1d(3), ones, "a.pt"), contains="a network on the meta device")
 
-        def non_finite_save(**info):
-            return lambda: save(path, model, keep=True, **info)
 
-        test_fail(
-            non_finite_save(history=[dict(epoch=1, ce=float("nan"))]),
-            contains="0.ce of the history is not finite, so",
-        )
-        test_fail(
-            non_finite_save(history=[dict(epoch=1, ce=float("nan"))]), contains="no good state was saved before"
-        )
-        for epoch in (1, 2):
-            save(path, model, keep=True, epoch=epoch)
-        good = path.read_bytes()
-        test_fail(
-            non_finite_save(optimizer=dict(state={0: dict(momentum_buffer=torch.tensor([float("inf")]))})),
-            contains=f"0.momentum_buffer of the momentum is not finite, so {path} is not written; "
-            f"the last good state is in {path}: resume",
-        )
-        test_fail(
-            non_finite_save(started=dict(sums=dict(ce=torch.tensor(float("nan"))))),
-            contains="sums.ce of the started",
-        )
-        with torch.no_grad():
-            model.weight[0, 0] = float("nan")
-        test_fail(non_finite_save(), contains="weight of the weights is not finite")
-        test_eq((path.read_bytes(), read(before(path))["epoch"]), (good, 1))
+def test_a_huge_network_is_refused_before_it_is_built():
+    huge = dict(network="torchvision", architecture="regnet_y_128gf", num_classes=10, block=None)
+    outline = outline_of(huge)
+    print(f"{sum(value.numel() for value in outline.values()):,} numbers, none of them in memory")
+    assert all(value.is_meta for value in outline.values() if value.numel() > 1)
+    test_fail(
+        lambda: build(dict(huge, net=dict(a=torch.ones(2))), "a.pt"), contains="a.pt does not fit the network it"
+    )
+    wanted = dict(network="wrn", depth=10**9, width=1, block="S", net={})
+    test_fail(lambda: build(wanted, "a.pt"), contains="depth is 1000000000; it must be a whole number from 1 to")
+    test_fail(lambda: build(dict(network="wrn", net={}), "a.pt"), contains="can't be built: depth is missing")
 
 
 def test_every_network_saves_and_loads():
@@ -303,6 +313,64 @@ def test_released_files_load_with_and_without_counters():
                 info["history"][1],
                 dict(epoch=2, train_loss=1.0, train_error=60.0, test_loss=1.4, test_error=45.0),
             )
+
+
+def test_a_changed_history_is_noticed():
+    model = nn.Linear(2, 2)
+    model.spec = foreign_spec(model)
+    history = [dict(epoch=1, train_loss=0.1 + 0.2, test_error=1e-05), dict(epoch=2, train_loss=1.25)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "T.jsonl")
+        save(Path(folder, "T.pt"), model, history=history)
+        whole = "".join(json.dumps(row) + "\n" for row in history).encode()
+        path.write_bytes(whole)
+        test_eq(read_history(path), history)
+        path.write_bytes(whole[: whole.index(b"\n") + 1])
+        test_eq(read_history(path), history[:1])  # killed before the last row was written
+        for at, bit in ((at, bit) for at in range(len(whole)) for bit in (0, 3, 5)):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :])
+            try:
+                test_eq(read_history(path), history)  # 1e-05 became 1E-05
+            except InputError as error:
+                assert "T.jsonl is damaged: " in str(error) and "\n" not in str(error)
+
+
+def test_a_state_that_is_not_finite_is_never_saved():
+    model = nn.Linear(2, 2)
+    model.spec = foreign_spec(model)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "T.pt")
+
+        def non_finite_save(**info):
+            return lambda: save(path, model, keep=True, **info)
+
+        test_fail(
+            non_finite_save(history=[dict(epoch=1, ce=float("nan"))]),
+            contains="0.ce of the history is not finite, so",
+        )
+        test_fail(
+            non_finite_save(history=[dict(epoch=1, ce=float("nan"))]), contains="no good state was saved before"
+        )
+        for epoch in (1, 2):
+            save(path, model, keep=True, epoch=epoch)
+        good = path.read_bytes()
+        test_fail(
+            non_finite_save(
+                optimizer=dict(state={0: dict(momentum_buffer=torch.tensor([float("inf")]))}),
+                recipe=dict(seed=0, epochs=1),
+                history=[],
+            ),
+            contains=f"0.momentum_buffer of the momentum is not finite, so {path} is not written; "
+            f"the last good state is in {path}: resume",
+        )
+        test_fail(
+            non_finite_save(started=dict(images=8, seconds=1.0, sums=dict(ce=torch.tensor(float("nan"))))),
+            contains="sums.ce of the started",
+        )
+        with torch.no_grad():
+            model.weight[0, 0] = float("nan")
+        test_fail(non_finite_save(), contains="weight of the weights is not finite")
+        test_eq((path.read_bytes(), read(before(path))["epoch"]), (good, 1))
 
 
 def test_what_is_no_checkpoint_is_refused():

@@ -92,6 +92,17 @@ def test_random_numbers_continue():
     drawn = torch.rand(3)
     set_random_state(before)
     test_eq(torch.rand(3), drawn)
+    for odd in ([], [torch.zeros(3, dtype=torch.uint8)], [torch.zeros(len(before[0]))]):
+        test_fail(lambda: set_random_state(odd), contains="it must be 5056 bytes")
+
+
+def test_an_epoch_has_no_more_images_than_the_dataset():
+    for content in ({}, dict(started=dict(images=32))):  # 32: stopped while it was evaluated
+        check_started(content, 32)
+    test_fail(
+        lambda: check_started(dict(started=dict(images=64)), 32, "T.pt"),
+        contains="T.pt has seen 64 images of its epoch, but there are 32 training images; resume with the images",
+    )
 
 
 def test_of_a_saved_optimizer_only_the_momentum_is_taken():
@@ -100,6 +111,7 @@ def test_of_a_saved_optimizer_only_the_momentum_is_taken():
     for group in saved["optimizer"]["param_groups"]:
         group.update(nesterov=True, maximize=True, fused=False, foreach=True)
     new.restore(saved)
+
     test_eq(new.optimizer.state_dict()["param_groups"], wanted)  # the recipe's, all of it
     for a, b in zip(old.optimizer.state.values(), new.optimizer.state.values()):
         test_eq(a["momentum_buffer"], b["momentum_buffer"])
@@ -121,3 +133,21 @@ def test_the_state_of_a_loss_comes_back():
     start = weights[1].clone()
     new.restore(without.content())
     assert torch.equal(weights[1], start) and len(new.optimizer.state) == 2
+
+
+def test_a_state_is_restored_or_left_alone():
+    def tensors(state):
+        momentum = [one["momentum_buffer"].clone() for one in state.optimizer.state.values()]
+        return [*momentum, *(value.clone() for value in state.loss.state_dict().values())]
+
+
+    (_, old), (_, new) = stepped(Recipe(), hint_loss()), stepped(Recipe(), hint_loss())
+    saved, kept = old.content(), tensors(new)
+    for change, message in (
+        (dict(random=[torch.zeros(7, dtype=torch.uint8)]), "the random numbers can't be restored: it must be"),
+        (dict(loss=dict(saved["loss"], more=torch.ones(1))), "1 names differ, e.g. more"),
+        (dict(loss={name: value[:1] for name, value in saved["loss"].items()}), "in the network"),
+        (dict(optimizer=dict(param_groups=[], state={})), "the momentum of 0 parameters; the network has 4"),
+    ):
+        test_fail(lambda: new.restore(saved | change), contains=message)
+        assert all(map(torch.equal, tensors(new), kept))

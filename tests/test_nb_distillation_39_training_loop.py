@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import tempfile
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
@@ -187,6 +188,23 @@ def test_the_loop_learns_and_reports():
     print(epoch_line(history[-1], 3), best_and_last(history), sep="\n")
 
 
+def test_a_frozen_batch_norm_stays_as_it_is():
+    def statistics(freeze):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.LazyLinear(10))
+        model(torch.zeros(1, 3, 32, 32))
+        before = model[1].running_mean.clone()
+        freeze(model)
+        fit(model, shapes(train=32, test=16), cross_entropy(), Recipe(epochs=2, batch_size=16), quiet=True)
+        return before.equal(model[1].running_mean)
+
+
+    test_eq(statistics(lambda model: model.train()), False)
+    test_eq(statistics(lambda model: model.eval()), False)  # as after `load`
+    test_eq(statistics(lambda model: model.train()[1].eval()), True)
+    test_eq(statistics(lambda model: model.eval()[1].requires_grad_(False)), True)
+
+
 def test_a_last_batch_of_one_trains():
     pooled = nn.Sequential(
         nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(8), nn.Linear(8, 10)
@@ -361,7 +379,14 @@ def test_a_run_trains_with_the_weight_decay_that_it_is_resumed_with():
 
     with tempfile.TemporaryDirectory() as folder:
         go(folder, replace(recipe, epochs=1))
-        resumed = go(folder, replace(recipe, weight_decay=0.1))
+        test_fail(
+            lambda: go(folder, replace(recipe, weight_decay=0.1)),
+            contains="weight_decay is 0.1 (was 0.0005); resume with what it began with",
+        )
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            resumed = go(folder, replace(recipe, weight_decay=0.1), with_changes=True)
+        test_eq(str(said[0].message), "net is resumed with changes: weight_decay is 0.1 (was 0.0005)")
         content = checkpoints.describe(Path(folder, "net.pt"))
     test_eq(
         (content["recipe"]["weight_decay"], content["optimizer"]["param_groups"][0]["weight_decay"]), (0.1, 0.1)

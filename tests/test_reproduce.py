@@ -149,7 +149,7 @@ def test_a_damaged_result_is_told_and_made_again(whole, tmp_path, damage, inside
     assert {name: contents(out / name) for name in others} == others
 
 
-@pytest.mark.parametrize("number, status", [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_stopped_and_started_again_it_is_the_uninterrupted_run(whole, tmp_path, number, status, inside):
     def listen():  # a program started in the background of a script ignores Ctrl-C, and so would ours
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -247,7 +247,8 @@ def test_parallel_processes_are_told_to_stop(tmp_path):
         time.sleep(0.05)
     running.send_signal(signal.SIGTERM)
     out, err = running.communicate(timeout=120)
-    assert running.returncode == 0 and err == "" and "stopped; run the same command to resume" in out
+    assert running.returncode == 128 + signal.SIGTERM, (out, err)
+    assert err == "" and "stopped; run the same command to resume" in out
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from notebooks import ROOT
 CASES = ROOT / "tests" / "cases"
 HEADING = """# Cases that once broke something
 
-Each kind of fault was found in one form, and is tested in that form and in others like it. The table is the output
-of `python tools/cases.py`.
+Each kind of fault was found in one form, and is tested in that form and in others like it. The table is the
+output of `python tools/cases.py`.
 
 """
 

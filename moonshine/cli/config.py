@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['OWN', 'FROM_FILE', 'EMPTY', 'STEPS', 'read_settings', 'toml_parser', 'yaml_parser', 'settable', 'flag_name',
            'as_typed', 'every_key', 'hint', 'values_of', 'use_settings', 'ConfigOptions', 'toml_value', 'settings_text',
-           'save_settings', 'check_schedule', 'on_command_line']
+           'check_settings_file', 'save_settings', 'check_schedule', 'on_command_line']
 
 # %% ../../nbs/cli/61_config.ipynb #00000002
 import json
@@ -184,6 +184,17 @@ def settings_text(
     return "\n".join(lines) + "\n"
 
 
+def check_settings_file(path: Path):
+    "Refuse to overwrite a file that `--save_config` did not write."
+    if not path.exists():
+        return
+    content = path.read_bytes() if path.is_file() else b"a folder"
+    if content and not content.startswith(b"# moonshine "):
+        raise InputError(
+            f"--save_config {path}: this file was not written by --save_config; name another one"
+        )
+
+
 def save_settings(
     context: typer.Context,  # of a command whose options were parsed
     path: str,  # of the file to write
@@ -193,6 +204,7 @@ def save_settings(
         raise InputError(
             f"--save_config {path}: there is no folder {Path(path).resolve().parent}; make it first"
         )
+    check_settings_file(Path(path))
     Path(path).write_text(settings_text(context), encoding="utf-8")
     print(f"wrote {path}; use it with: moonshine {context.info_name} --config {path}")
 

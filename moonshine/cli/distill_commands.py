@@ -21,7 +21,7 @@ from moonshine.cli.options import (
     RunOptions,
     add_command,
     check_image_size,
-    check_not_negative,
+    check_workers,
     defaults_from,
     fields_of_recipe,
     name_list,
@@ -94,7 +94,7 @@ class ImageOptions:
 
     def check(self):
         "Refuse impossible numbers."
-        check_not_negative("workers", self.workers)
+        check_workers(self.workers)
         check_image_size(self.image_size)
 
     def load(self):
@@ -379,14 +379,16 @@ def train_student(
             device=str(run.device),
             save_every=run.save_every,
             stop=stop,
+            with_changes=run.with_changes,
+            keep_epochs=run.keep,
             **job.student.replacement(),
         )
-    if student.history:
-        files, error = Run(run.name, run.directory), evaluate(teacher, data)["test_error"]
-        print(f"the teacher's {error:.2f} % test error; the student's, {best_and_last(student.history)}")
-        print(f"saved {files.checkpoint} and {files.history}")
-    if len(student.history) < job.student_recipe.epochs:
-        leave(stop)
+        if student.history and not stop.signal:
+            files, error = Run(run.name, run.directory), evaluate(teacher, data)["test_error"]
+            print(f"the teacher's {error:.2f} % test error; the student's, {best_and_last(student.history)}")
+            print(f"saved {files.checkpoint} and {files.history}")
+        if stop.signal or len(student.history) < job.student_recipe.epochs:
+            leave(stop)
 
 # %% ../../nbs/cli/64_distill.ipynb #00000017
 @add_command(

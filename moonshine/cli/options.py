@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['app', 'print_version', 'moonshine_options', 'option', 'grouped', 'option_parameters', 'add_command',
            'OptimizerOptions', 'fields_of_recipe', 'defaults_from', 'DistillationOptions', 'RunOptions',
-           'check_not_negative', 'check_image_size', 'number_list', 'name_list']
+           'check_not_negative', 'check_workers', 'check_image_size', 'number_list', 'name_list']
 
 # %% ../../nbs/cli/60_options.ipynb #00000002
 import functools
@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from ..errors import InputError
+from ..errors import InputError, check_number
 
 # %% ../../nbs/cli/60_options.ipynb #00000005
 app = typer.Typer(
@@ -201,12 +201,13 @@ class DistillationOptions:
         beta: float | None,  # weight of attention transfer; None: chosen later
     ):
         "Refuse weights that no loss can have; None is chosen later."
-        if self.alpha is not None and not 0 <= self.alpha <= 1:
-            raise InputError(f"--alpha is {self.alpha:g}; it must be between 0 and 1")
-        if beta is not None and not 0 <= beta < float("inf"):
-            raise InputError(f"--beta is {beta:g}; it must be 0 or more")
-        if self.temperature is not None and not 0 < self.temperature < float("inf"):
-            raise InputError(f"--temperature is {self.temperature:g}; it must be more than 0")
+        for name, value, least, most in (
+            ("alpha", self.alpha, 0, 1),
+            ("beta", beta, 0, 1e12),
+            ("temperature", self.temperature, 1e-3, 1e4),  # its square stays well within float32
+        ):
+            if value is not None:
+                check_number(f"--{name}", value, least, most)
         if self.convention is not None:
             from moonshine.losses.kd import check_convention
 
@@ -221,6 +222,13 @@ class RunOptions:
     save_every: Annotated[
         int, option("steps between checkpoints within an epoch (0: once a minute)", "--save_every")
     ] = 0
+    with_changes: Annotated[
+        bool,
+        option("resume even if recipe, method, teacher or images are not as saved", "--resume_with_changes"),
+    ] = False
+    keep_epochs: Annotated[
+        int, option("checkpoints of the last epochs to keep, as NAME.epoch-N.pt", "--keep_epochs")
+    ] = 0
     deterministic: Annotated[
         bool, option("deterministic algorithms, on a GPU too; slower", "--deterministic")
     ] = False
@@ -231,7 +239,10 @@ class RunOptions:
 
     def check(self):
         "Refuse what no run can have."
+        if "\0" in self.directory:
+            raise InputError(f"--checkpoint_dir {self.directory!r} is no folder: it has a NUL character")
         check_not_negative("save_every", self.save_every)
+        check_not_negative("keep_epochs", self.keep_epochs)
 
 
 def check_not_negative(
@@ -239,16 +250,21 @@ def check_not_negative(
     value: int,
 ):
     "Refuse a negative number."
-    if value < 0:
-        raise InputError(f"--{name} is {value}; it must be 0 or more")
+    check_number(f"--{name}", value, whole=True)
+
+
+def check_workers(
+    workers: int,  # processes that read images
+):
+    "Refuse a negative number of processes, and more than any machine runs."
+    check_number("--workers", workers, most=1000, whole=True)
 
 
 def check_image_size(
     size: int,  # pixels per side
 ):
-    "Refuse images too small for a network."
-    if size < 8:
-        raise InputError(f"--image_size is {size}; it must be 8 or more")
+    "Refuse images too small for a network, and too large for any memory."
+    check_number("--image_size", size, 8, 10_000, whole=True)
 
 # %% ../../nbs/cli/60_options.ipynb #00000015
 def number_list(

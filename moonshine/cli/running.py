@@ -7,6 +7,7 @@ __all__ = ['RunSettings', 'run_settings', 'teacher_file', 'check_classes', 'warn
            'announce_run', 'run_training', 'leave']
 
 # %% ../../nbs/cli/62_running.ipynb #00000002
+import signal
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,8 @@ class RunSettings:
     device: object  # a `torch.device`
     resume: bool = False  # continue the run of this name
     save_every: int = 0  # steps between checkpoints; 0: about a minute
+    with_changes: bool = False  # continue it even with another recipe, method, teacher or images
+    keep: int = 0  # checkpoints of the last epochs to keep
 
 
 def run_settings(
@@ -41,7 +44,15 @@ def run_settings(
     if options.deterministic:
         deterministic()
     device = pick_device(options.device if gpu is None else f"cuda:{gpu}")
-    return RunSettings(name, options.directory, device, options.resume, options.save_every)
+    return RunSettings(
+        name,
+        options.directory,
+        device,
+        options.resume or options.with_changes,
+        options.save_every,
+        options.with_changes,
+        options.keep_epochs,
+    )
 
 # %% ../../nbs/cli/62_running.ipynb #00000008
 def teacher_file(
@@ -158,17 +169,20 @@ def run_training(
             settings.resume,
             save_every=settings.save_every,
             stop=stop,
+            with_changes=settings.with_changes,
+            keep=settings.keep,
             **info,
         )
-    if history:
-        print(f"{best_and_last(history)}\nsaved {run.checkpoint} and {run.history}")
-    if len(history) < recipe.epochs:
-        leave(stop)
+        if history:
+            print(f"{best_and_last(history)}\nsaved {run.checkpoint} and {run.history}")
+        if stop.signal or len(history) < recipe.epochs:
+            leave(stop)
     return history
 
 # %% ../../nbs/cli/62_running.ipynb #f55aefbe
 def leave(
     stop,  # a `SignalHandler`
 ):
-    "End the program after a run was stopped: status 0 after SIGTERM, 130 after Ctrl-C."
-    raise typer.Exit(0 if stop.signal and stop.signal.name == "SIGTERM" else 130)
+    "End the program after a run was stopped, with status 128 plus the number of the signal."
+    stop.stay()
+    raise typer.Exit(128 + (stop.signal or signal.SIGINT))

@@ -20,7 +20,7 @@ from moonshine.cli.options import (
     RunOptions,
     add_command,
     check_image_size,
-    check_not_negative,
+    check_workers,
     fields_of_recipe,
     number_list,
     option,
@@ -34,7 +34,7 @@ from moonshine.cli.running import (
     teacher_file,
     warn_if_unfinished,
 )
-from ..errors import InputError, lookup
+from ..errors import InputError, check_number, lookup
 from ..methods import Method
 
 # %% ../../nbs/cli/63_train.ipynb #00000005
@@ -77,7 +77,7 @@ class DataOptions:
 
     def check(self):
         "Refuse impossible numbers."
-        check_not_negative("workers", self.workers)
+        check_workers(self.workers)
         check_image_size(self.image_size)
 
     def load(
@@ -119,7 +119,9 @@ class NetworkOptions:
         return f"wrn_{self.depth}_{self.width:g}" if self.network == "wrn" else self.network
 
     def check(self):
-        "Refuse --AT_split for networks that have no such thing."
+        "Refuse sizes that no network has, and --AT_split for networks that have no such thing."
+        check_number("--wrn_depth", self.depth, 1, 10_000, whole=True)
+        check_number("--wrn_width", self.width, 0, 1000)
         if self.network != "wrn" and self.splits != 1:
             raise InputError(f"--AT_split cuts the groups of a WRN; leave it out for {self.network}")
 
@@ -214,6 +216,7 @@ class RecipeOptions(OptimizerOptions):
         "The `Recipe`."
         from moonshine.training.recipe import Recipe
 
+        check_number("--epochs", self.epochs, 1, 1_000_000, whole=True)
         steps = number_list(self.epoch_step)
         return Recipe(
             epochs=self.epochs,

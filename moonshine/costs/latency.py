@@ -12,9 +12,11 @@ from time import perf_counter
 
 import torch
 from torch import nn
+from torch.utils._pytree import tree_leaves
 
 from moonshine.costs.counting import (
-    modes_kept,
+    bare_network,
+    evaluating,
     mult_adds,
     noise_images,
     paper_parameters,
@@ -30,13 +32,19 @@ def peak_activation_bytes(
     batch_size: int = 128,  # of the training step, in images
 ) -> int:  # bytes
     "Measure the memory for activations of one training step: saved for backward (CPU) or the peak (CUDA)."
-    model = deepcopy(model).train()  # a copy, because the step would update its running means
+    model = deepcopy(bare_network(model)).train()  # a copy, because the step would update its running means
     first = next(model.parameters(), torch.empty(0))
     with torch.enable_grad(), torch.random.fork_rng():  # dropout draws random numbers
         measure = _peak_allocated if first.is_cuda else _saved_for_backward
         return measure(model, lambda: noise_images(model, batch_size, input_shape))
 
 # %% ../../nbs/core/12_latency.ipynb #7f711a7a
+def _scalar(output) -> torch.Tensor:
+    "Add up the means of all tensors in a network's output, which may be nested in tuples and dicts."
+    leaves = [leaf for leaf in tree_leaves(output) if isinstance(leaf, torch.Tensor)]
+    return sum(leaf.mean() for leaf in leaves if leaf.is_floating_point())
+
+
 def _saved_for_backward(model, batch):
     "Add up the bytes that autograd holds at the end of a forward pass."
     own = {value.untyped_storage().data_ptr() for value in (*model.parameters(), *model.buffers())}
@@ -49,7 +57,7 @@ def _saved_for_backward(model, batch):
         return saved
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda saved: saved):
-        loss = model(batch()).mean()  # while `loss` is alive, so is everything that is held
+        loss = _scalar(model(batch()))  # while `loss` is alive, so is everything that is held
     del loss
     return sum(held.values())
 
@@ -57,11 +65,11 @@ def _saved_for_backward(model, batch):
 def _peak_allocated(model, batch):
     "Measure the peak of allocated CUDA memory during one step, beyond what was allocated before it."
     device = next(model.parameters()).device
-    model(batch()).mean().backward()  # from here on the gradients of the weights exist
+    _scalar(model(batch())).backward()  # from here on the gradients of the weights exist
     torch.cuda.synchronize(device)
     before = torch.cuda.memory_allocated(device)
     torch.cuda.reset_peak_memory_stats(device)
-    model(batch()).mean().backward()
+    _scalar(model(batch())).backward()
     torch.cuda.synchronize(device)
     return torch.cuda.max_memory_allocated(device) - before
 
@@ -89,9 +97,8 @@ def _check_rounds(batch_size, repeats, warmup):
 def _times_in_turns(models, batches, rounds):
     "Time every network once per round: name -> list of milliseconds."
     times = {name: [] for name in models}
-    with modes_kept(models.values()), torch.inference_mode():
-        for model in models.values():
-            model.eval()
+    devices = {x.device for x in batches.values() if x.is_cuda}
+    with evaluating(*models.values()), torch.random.fork_rng(devices), torch.inference_mode():
         for _ in range(rounds):
             for name, model in models.items():
                 times[name].append(_milliseconds(model, batches[name]))

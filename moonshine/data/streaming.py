@@ -103,8 +103,9 @@ class Decoder:
 # %% ../../nbs/core/24_streaming.ipynb #85ea6b7b
 def ignore_signals(worker: int):
     "Let a worker process ignore the signals that ask a run to stop."
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"):  # Windows has only two of them
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 # %% ../../nbs/core/24_streaming.ipynb #859b89aa
 def decoded_batches(

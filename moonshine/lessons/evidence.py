@@ -20,7 +20,7 @@ def _recorded() -> dict:
 
 
 def recorded(
-    data: str,  # shapes: 250 images, 64 epochs; cifar10: CIFAR-10 (JPEG), 500 images per class, 20 epochs
+    data: str,  # shapes: 250 images, 64 epochs; rates: the same with learning rates; cifar10: 500 per class
     **wanted,  # method, student, seed, beta, threads, amp: only rows with these values
 ) -> list[dict]:
     "The recorded runs on a dataset, one dict each."

@@ -223,12 +223,12 @@ def step(student, optimizer, x, y, t, alpha=0.9, T=4.0):
     return loss.item()
 
 
-def three_steps(taken) -> SimpleNamespace:
+def three_steps(taken, **weights) -> SimpleNamespace:
     "The losses and the weights of a small network after three steps with a reader's function."
     torch.manual_seed(0)
     student, x, y, t = nn.Linear(6, 4), torch.randn(8, 6), torch.arange(8) % 4, 3 * torch.randn(8, 4)
     optimizer = torch.optim.SGD(student.parameters(), lr=0.1)
-    losses = [taken(student, optimizer, x, y, t) for _ in range(3)]
+    losses = [taken(student, optimizer, x, y, t, **weights) for _ in range(3)]
     return SimpleNamespace(losses=losses, weights=[p.detach().clone() for p in student.parameters()])
 
 
@@ -255,9 +255,13 @@ def check_step(answer):
         return "the weights don't move: call optimizer.step()"
     if why := compare(found.losses[2], right.losses[2]):
         return "the later steps go wrong: are the old gradients cleared with optimizer.zero_grad()?"
+    for name, value in (("alpha", 0.25), ("T", 2.0)):
+        other, right = (three_steps(taken, **{name: value}) for taken in (answer, step))
+        if why := compare(other.losses[0], right.losses[0]):
+            return f"called with {name}={value}, the loss is wrong: use the argument {name} ({why})"
 
 
-def idle(*args):
+def idle(*args, **weights):
     "Take no step."
     return 0.0
 

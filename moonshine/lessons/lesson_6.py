@@ -195,13 +195,13 @@ def idle(*args):
     return 0.0
 
 
-def three_steps(taken) -> SimpleNamespace:
+def three_steps(taken, beta: float = 100.0) -> SimpleNamespace:
     "The losses and the weights of a small network after three steps with a reader's function."
     torch.manual_seed(0)
     student, x, y = wrn(10, 0.5, "G(N)"), torch.randn(4, 3, 32, 32), torch.arange(4)
     teachers = [torch.randn(4, 6, size, size) for size in (32, 16, 8)]
     optimizer = torch.optim.SGD(student.parameters(), lr=0.05)
-    losses = [taken(student, optimizer, x, y, teachers, 100.0) for _ in range(3)]
+    losses = [taken(student, optimizer, x, y, teachers, beta) for _ in range(3)]
     return SimpleNamespace(losses=losses, weights=[p.detach().clone() for p in student.parameters()])
 
 
@@ -229,6 +229,8 @@ def check_step(answer):
         return "the weights don't move: call optimizer.step()"
     if why := compare(found.losses[2], right.losses[2]):
         return "the later steps go wrong: are the old gradients cleared with optimizer.zero_grad()?"
+    if why := compare(three_steps(answer, 7.0).losses[0], three_steps(step, 7.0).losses[0]):
+        return f"called with beta=7, the loss is wrong: use the argument beta ({why})"
 
 # %% ../../nbs/course/solutions/6_attention_transfer.ipynb #d3e509e1
 @exercise("6.e4", kind="break", hint="What does squaring do to a sign?")

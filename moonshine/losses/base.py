@@ -21,7 +21,9 @@ from ..errors import InputError, lookup, same_definition
 
 # %% ../../nbs/distillation/26_losses.ipynb #4ea6823b
 def at_least_float32(x: torch.Tensor) -> torch.Tensor:
-    "Return half-precision tensors as float32 and leave others unchanged"
+    "Return half-precision tensors as float32 and leave others unchanged; InputError if it is no tensor"
+    if not isinstance(x, torch.Tensor):
+        raise InputError(f"a loss needs logits or activations as one tensor, not {type(x).__name__}")
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 # %% ../../nbs/distillation/26_losses.ipynb #9d2a2bc3

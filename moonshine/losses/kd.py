@@ -30,23 +30,38 @@ def check_convention(convention: str):
         )
 
 
+def _one_row_each(student, teacher) -> list:  # of (samples, C); a sample is an image, or a position of one
+    "Logits of student and teacher with the classes last, or an `InputError` if their shapes differ"
+    if student.dim() != teacher.dim() or student.shape[1] != teacher.shape[1]:
+        raise InputError(
+            f"the teacher has {teacher.shape[1]} classes and the student {student.shape[1]}; they must agree"
+            if student.dim() == teacher.dim()
+            else f"the teacher's logits are {tuple(teacher.shape)} and the student's {tuple(student.shape)}"
+        )
+    if student.shape != teacher.shape:
+        raise InputError(
+            f"the teacher's logits are {tuple(teacher.shape)} "
+            f"and the student's {tuple(student.shape)}; they must have one size"
+        )
+    return [logits.movedim(1, -1).flatten(0, -2) for logits in (student, teacher)]
+
+
 def soft_term(
-    student_logits: torch.Tensor,  # (B, C)
-    teacher_logits: torch.Tensor,  # (B, C)
+    student_logits: torch.Tensor,  # (B, C), or (B, C, H, W) of a segmentation network
+    teacher_logits: torch.Tensor,  # of the same shape
     temperature: float = 4.0,  # T
     convention: str = "code",  # code, standard: KL divergence; paper: cross-entropy
 ) -> torch.Tensor:
-    "KL divergence between the temperature-scaled class probabilities of student and teacher"
+    """KL divergence between the temperature-scaled class probabilities of student and teacher.
+
+    Averaged over the batch and, for dense logits, over positions. Raises InputError if the shapes differ.
+    """
     check_convention(convention)
-    if student_logits.shape != teacher_logits.shape:
-        raise InputError(
-            f"the teacher has {teacher_logits.shape[-1]} classes "
-            f"and the student {student_logits.shape[-1]}; they must agree"
-        )
-    log_student = F.log_softmax(at_least_float32(student_logits) / temperature, 1)
-    teacher = F.softmax(at_least_float32(teacher_logits) / temperature, 1)
+    student, teacher = _one_row_each(at_least_float32(student_logits), at_least_float32(teacher_logits))
+    log_student = F.log_softmax(student / temperature, 1)
+    teacher = F.softmax(teacher / temperature, 1)
     if convention == "paper":
-        return F.cross_entropy(at_least_float32(student_logits) / temperature, teacher)
+        return F.cross_entropy(student / temperature, teacher)
     return F.kl_div(log_student, teacher, reduction="batchmean")
 
 # %% ../../nbs/distillation/27_kd.ipynb #369ebe3f

@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -57,7 +58,9 @@ from moonshine.paper.results import (
     FORMAT,
     NETWORK,
     RESULT,
+    checked_network,
     checksum,
+    network_files,
     read_result,
     retire,
     standing,
@@ -222,7 +225,7 @@ def taught_by(
             f"{path} is not there (a result alone can't teach); "
             f"copy it there, or move {out / run.teacher} away so that the teacher is trained again"
         )
-    return checkpoints.load(path)[0]
+    return checkpoints.load(checked_network(out / run.teacher))[0]
 
 
 def errors_of(row: dict) -> dict:
@@ -295,7 +298,7 @@ def command() -> str:
     "The command line as it was typed, with ~ for the home folder; outside of the program, this module."
     if "moonshine" not in (Path(sys.argv[0]).parent.name, Path(sys.argv[0]).name):
         return "moonshine.paper.runner"
-    return shlex.join(["moonshine", *sys.argv[1:]]).replace(str(Path.home()), "~")
+    return shlex.join(["moonshine", *sys.argv[1:]]).replace(os.path.expanduser("~"), "~")
 
 
 def made_with(device: torch.device) -> dict:
@@ -367,7 +370,8 @@ def execute(
     if len(history) < run.recipe.epochs:
         return None
     given = given_teacher(run.given, out, material, device) if run.given else None
-    write_result(place / RESULT, result_of(run, mark, material, model, history, given))
+    result = result_of(run, mark, material, model, history, given)
+    write_result(place / RESULT, result | dict(files=network_files(place)))
     return read_result(place / RESULT)
 
 # %% ../../nbs/paper/50_runner.ipynb #0000001a
@@ -461,7 +465,9 @@ def wait_for(children: list, stop=None) -> bool:
                 child.poll() is None and child.terminate()
             passed = True
         time.sleep(0.1)
-    wrong = [child.returncode for child in children if child.returncode]
+    asked = signal.SIGTERM  # a process that was asked to end by it did not fail
+    fine = (0, 128 + asked, -asked) if passed else (0,)
+    wrong = [child.returncode for child in children if child.returncode not in fine]
     if wrong:
         raise InputError(
             f"{len(wrong)} of {len(children)} processes failed, see above; what is finished stays"

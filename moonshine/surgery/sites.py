@@ -30,7 +30,7 @@ from torch.nn.parameter import is_lazy
 
 from ..blocks.families import Block, fitting, parse_block
 from ..blocks.layers import pair
-from ..costs.counting import modes_kept, mult_adds
+from ..costs.counting import bare_network, evaluating, mult_adds
 from ..errors import InputError
 from moonshine.surgery.replacements import (
     HOOKS,
@@ -827,12 +827,12 @@ def _remarks(model: nn.Module) -> list[str]:
 
 # %% ../../nbs/core/15_sites.ipynb #6f011b90
 def unwrap(model: nn.Module) -> nn.Module:
-    """Take the network itself out of the wrapper of `torch.compile`.
+    """Take the network itself out of the wrappers of `torch.compile` and of parallel training.
 
     Raises InputError for anything that is not an nn.Module.
     """
     if isinstance(model, nn.Module):
-        return getattr(model, "_orig_mod", model)
+        return bare_network(model)
     raise InputError(
         f"a network (an nn.Module) is needed, not {model!r}; network_from_torchvision makes one by name"
     )
@@ -858,8 +858,7 @@ def watch_forward(
         for name, module in modules.items()
     ]
     try:
-        with random_state_kept(model), modes_kept([model]):
-            model.eval()
+        with random_state_kept(model), evaluating(model):
             model(x)
     except Exception as error:  # a network may raise anything
         raise _cannot_take(model, x, error) from None

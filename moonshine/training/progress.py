@@ -110,7 +110,7 @@ class Progress:
         quiet: bool = False,  # no bars and no lines
     ):
         self.epochs, self.quiet, self.steps = epochs, quiet, 0
-        watched = not quiet and len(epochs) and (IN_NOTEBOOK or sys.stdout.isatty())
+        watched = not quiet and len(epochs) and (IN_NOTEBOOK or sys.stdout and sys.stdout.isatty())
         self.bar = master_bar(epochs) if watched else None
         if self.bar is not None:
             self.epochs = self.bar

@@ -43,7 +43,7 @@ def main(count=30, tries=5) -> None:
             if entry["place"] == place
         ]
         rows.append(row(f"SIGKILL {place}", good, ""))
-    for number, status in ((signal.SIGTERM, 0), (signal.SIGINT, 130)):
+    for number, status in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
         entries = kills.announced(number, int(tries))
         good = [entry["equal"] and entry["plain"] and entry["status"] == status for entry in entries]
         rows.append(row(f"{number.name} at a random moment", good, entries[0]["said"]))

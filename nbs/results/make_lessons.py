@@ -2,8 +2,8 @@
 
     python nbs/results/make_lessons.py
 
-It trains nothing: it reads demo_seeds.jsonl, weights_study/ and scarce_cpu/, beside this file. Run it again
-when they have changed.
+It trains nothing: it reads demo_seeds.jsonl, demo_rates.jsonl, weights_study/ and scarce_cpu/, beside this
+file. Run it again when they have changed.
 """
 
 import json
@@ -28,6 +28,17 @@ def shapes_rows() -> list[dict]:
     return rows
 
 
+def rates_rows() -> list[dict]:
+    """The students of the demonstration, with other learning rates."""
+    rows = []
+    for line in (HERE / "demo_rates.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        rate = row["job"]["recipe"]["learning_rate"]
+        found = dict(method=METHODS[row["network"]], seed=row["seed"], learning_rate=rate)
+        rows.append(found | dict(test_error=row["test_error"]))
+    return rows
+
+
 def cifar_rows() -> list[dict]:
     """The students of CIFAR-10 (JPEG), 500 images per class, 20 epochs."""
     every, _ = pooled(HERE / "weights_study", HERE / "scarce_cpu")
@@ -40,7 +51,7 @@ def cifar_rows() -> list[dict]:
 
 def main() -> None:
     """Write the file."""
-    rows = dict(shapes=shapes_rows(), cifar10=cifar_rows())
+    rows = dict(shapes=shapes_rows(), rates=rates_rows(), cifar10=cifar_rows())
     text = ",\n".join(
         f' "{name}": [\n' + ",\n".join(f"  {json.dumps(row)}" for row in of) + "\n ]"
         for name, of in rows.items()

@@ -2,6 +2,7 @@
 from moonshine.surgery.replacements import *
 
 
+import copy
 import itertools
 
 import torch
@@ -13,8 +14,18 @@ from moonshine.blocks.families import fitting, parse_block
 from moonshine.blocks.layers import Layer, chain
 from moonshine.blocks.notation import Family, Form, registered_block
 from moonshine.blocks.residual import residual_block
+from moonshine.errors import InputError
 
 S, B = parse_block("S"), parse_block("B(2)")
+
+
+class Centered(nn.Conv2d):
+    def __init__(self, *args, gain=1.0, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.gain = gain
+
+    def forward(self, x):
+        return self._conv_forward(x, self.gain * (self.weight - self.weight.mean()), self.bias)
 
 
 def test_convolutions_in_words():
@@ -22,6 +33,20 @@ def test_convolutions_in_words():
     conv = nn.Conv2d(8, 8, (1, 7), dilation=(1, 2), groups=4)
     test_eq(convolution_text(conv), "1×7, 8→8, dilation (1, 2), groups 4")
     test_eq(convolution_text(nn.ConvTranspose2d(8, 4, 2, stride=2)), "ConvTranspose2d 2×2, 8→4, stride 2")
+
+
+def test_the_pointwise_layer_first():
+    def weights(conv, **options):
+        return sum(layer.weights for layer in replacement_layers(parse_block("G(4)"), conv, **options))
+
+
+    narrowing = nn.Conv2d(128, 32, 3, stride=2, padding=1)
+    test_eq([weights(narrowing), weights(narrowing, pointwise_first=True)], [40_960, 6_400])
+    turned = chain(replacement_layers(parse_block("G(4)"), narrowing, True))
+    test_eq([m.bias is not None for m in turned if isinstance(m, nn.Conv2d)], [False, True])
+    test_eq(turned(torch.zeros(2, 128, 9, 9)).shape, (2, 32, 5, 5))
+    for conv in (nn.Conv2d(32, 128, 3), nn.Conv2d(128, 30, 3)):  # dearer that way; 4 does not divide 30
+        test_eq(weights(conv, pointwise_first=True), weights(conv))
 
 
 def test_the_output_has_the_size_of_the_original():
@@ -82,7 +107,7 @@ def test_a_kernel_of_the_family_stays():
                 exc=SizeMismatch,
                 contains="K5 does not suit",
             )
-        net = nn.Sequential(nn.Conv2d(4, 16, 3), nn.Conv2d(16, 16, 7))
+        net = nn.Sequential(nn.Conv2d(4, 16, 3), nn.Conv2d(16, 16, 7), nn.ReLU())
         (row,) = [row for row in plan(net, "K5") if row["layer"] == "1"]
         assert "K5 does not suit 7×7, 16→16" in row["reason"], row
 
@@ -145,6 +170,33 @@ def test_rounding_to_divisors():
         test_eq(fitting(parse_block(text), 64, 128), parse_block(text))
 
 
+def test_norms_and_activations_like_the_networks_own():
+    from torchvision.models.convnext import LayerNorm2d
+    from torchvision.ops import FrozenBatchNorm2d
+
+    for norm in (nn.BatchNorm2d(8, 1e-3, 0.01), nn.InstanceNorm2d(8), FrozenBatchNorm2d(8, 1e-4), LayerNorm2d(8)):
+        new = norm_like(norm, 12)
+        test_eq((type(new), new.eps), (type(norm), norm.eps))
+        test_eq(new(torch.ones(2, 12, 3, 3)).shape, (2, 12, 3, 3))
+    test_eq(norm_like(nn.BatchNorm2d(8, 1e-3, 0.01), 12).momentum, 0.01)
+    test_eq([norm_like(nn.GroupNorm(8, 64), n).num_groups for n in (32, 36, 12)], [8, 9, 6])
+    test_eq(norm_like(nn.LayerNorm(8), 12).num_groups, 1)
+    test_eq(activation_like(nn.LeakyReLU(0.2), 12).negative_slope, 0.2)
+    test_eq([activation_like(nn.PReLU(n), 12).num_parameters for n in (1, 8)], [1, 12])
+
+
+def test_convolutions_of_a_class_of_their_own():
+    class Odd(Centered):
+        def __init__(self, channels):
+            super().__init__(channels, channels, 3)
+
+
+    conv, odd = Centered(8, 16, 3, gain=2.0), Odd(8)
+    state = torch.get_rng_state()
+    test_eq([is_rebuildable(c) for c in (conv, copy.deepcopy(conv).to("meta"), odd)], [True, True, False])
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_bn_and_relu_at_the_ends_of_a_chain():
     conv = nn.Conv2d(8, 16, 3).double().eval()
     names = {}
@@ -158,6 +210,16 @@ def test_bn_and_relu_at_the_ends_of_a_chain():
     test_eq(names["post"], [*names["between"], "bn_post", "relu_post"])
 
 
+def test_a_chain_follows_its_network():
+    conv = Centered(8, 16, 3, stride=2, gain=2.0)
+    parts = replacement_layers(parse_block("BG(2,4)"), conv)
+    cheap = new_chain(parts, "post", "", conv, nn.GroupNorm(4, 16), nn.SiLU())
+    kinds = [type(part).__name__ for part in cheap]
+    test_eq(kinds, ["Centered", "GroupNorm", "SiLU"] * 3)
+    test_eq([part.gain for part in cheap if isinstance(part, Centered)], [2.0] * 3)
+    test_eq((cheap.kernel_size, cheap.stride, cheap.out_channels, cheap.groups), ((3, 3), (2, 2), 16, 1))
+
+
 def test_which_residual_blocks_are_replaced_whole():
     ours, theirs = residual_block("S", 16, 32, 2), BasicBlock(16, 16)
     test_eq([is_replaced_whole(theirs, B, by) for by in ("auto", "convolution", "block")], [True, False, True])
@@ -165,6 +227,39 @@ def test_which_residual_blocks_are_replaced_whole():
     test_eq([is_replaced_whole(ours, S, by) for by in ("auto", "convolution", "block")], [True] * 3)
     theirs.conv1 = nn.Conv2d(16, 16, 5)
     assert not is_basic_block(theirs)  # somebody has changed it
+
+
+def test_a_changed_block_is_not_taken_whole():
+    def theirs():
+        projection = nn.Sequential(nn.Conv2d(16, 32, 1, 2, bias=False), nn.BatchNorm2d(32))
+        return BasicBlock(16, 32, 2, projection)
+
+
+    def ours():
+        return residual_block("S", 16, 32, 2)
+
+
+    def changed(change, make=theirs):
+        residual = make()
+        change(residual)
+        return changed_part(residual)
+
+
+    test_eq(changed(lambda b: None), "")
+    test_eq(changed(lambda b: setattr(b.conv1, "stride", (1, 1))), "conv1 (stride)")
+    test_eq(changed(lambda b: setattr(b.conv2, "dilation", (2, 2))), "conv2 (dilation)")
+    test_eq(changed(lambda b: setattr(b, "relu", nn.ELU())), "relu (ELU)")
+    test_eq(changed(lambda b: setattr(b, "forward", lambda x: x)), "forward")
+    test_eq(changed(lambda b: b.bn1.register_forward_hook(print)), "bn1 (a hook)")
+    test_eq(changed(lambda b: setattr(b, "drop", nn.Dropout())), "drop (Dropout)")
+    test_eq(changed(lambda b: setattr(b.bn2, "eps", 1e-3)), "bn2 (eps)")
+    for text in ("S", "G(4)", "B(2)", "BG(2,4)", "S-2x2", "Conv/Old", "DConv/Old"):
+        test_eq(changed(lambda b: None, lambda: residual_block(text, 16, 32, 2)), "")
+    test_eq(changed(lambda b: setattr(b.bn1, "momentum", 0.01), ours), "bn1 (momentum)")
+    test_eq(changed(lambda b: setattr(b, "forward", lambda x: x), ours), "forward")
+    changed_block = ours()
+    changed_block.convShortcut.stride = (1, 1)
+    test_eq(changed_part(changed_block), "conv1.conv (stride)")
 
 
 def test_shape_and_layout_of_a_residual_block():

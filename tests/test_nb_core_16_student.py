@@ -16,9 +16,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from moonshine.blocks.custom import use_module
 from moonshine.costs.counting import paper_parameters, parameters, text_table
+from moonshine.errors import InputError
 from moonshine.models.wide_resnet import wrn
 from moonshine.paper.cost_tables import paper_table
-from moonshine.surgery.sites import plan
+from moonshine.surgery.sites import find_sites, plan
 
 
 def skeleton(name, **arguments):
@@ -80,22 +81,59 @@ def test_weights_that_cannot_be_drawn_again():
     class Scale(nn.Module):
         def __init__(self):
             super().__init__()
-            self.factor = nn.Parameter(torch.full((4, 1, 1), 7.0))
+            self.factor = nn.Parameter(torch.arange(4.0).reshape(4, 1, 1))
 
         def forward(self, x):
             return x * self.factor
 
 
     net = nn.Sequential(nn.Conv2d(3, 4, 3), Scale(), nn.BatchNorm2d(4))
-    net[2].weight.data.fill_(3)
+    net[2].weight.data.uniform_()
     before = net[0].weight.clone()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         reinitialize(net)
     test_eq([str(w.message) for w in caught], ["not reinitialized (module has no reset_parameters): 1.factor"])
     assert not torch.equal(net[0].weight, before)
-    test_eq(net[1].factor.unique().tolist(), [7])
+    test_eq(net[1].factor.flatten().tolist(), [0, 1, 2, 3])
     test_eq(net[2].weight.tolist(), [1] * 4)
+
+
+def test_constants_of_the_constructor_stay():
+    prior, zero = nn.Conv2d(4, 8, 1), nn.BatchNorm2d(8)
+    nn.init.constant_(prior.bias, -4.6)
+    nn.init.zeros_(zero.weight)
+    nn.init.normal_(prior.weight, std=1e-3)
+    before = prior.weight.clone()
+    reinitialize(nn.Sequential(prior, zero), ["0"])
+    test_close(prior.weight.std(), before.std(), eps=1e-6)
+    test_close(prior.bias, torch.full((8,), -4.6))
+    test_eq(zero.weight.tolist(), [0] * 8)
+    assert not torch.isclose(prior.weight, before).any()
+
+
+def test_computed_weights_are_drawn_too():
+    from torch.nn.utils import parametrizations, prune
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch advises against the old style
+        old_style = nn.utils.weight_norm(nn.Conv2d(4, 8, 3))
+    nets = [
+        old_style,
+        parametrizations.weight_norm(nn.Conv2d(4, 8, 3)),
+        nn.utils.spectral_norm(nn.Linear(4, 8)),
+        parametrizations.spectral_norm(nn.Conv2d(4, 8, 3)),
+        prune.l1_unstructured(nn.Conv2d(4, 8, 3), "weight", 0.5),
+    ]
+    for net in nets:
+        before = [p.clone() for p in net.parameters()]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            reinitialize(net)
+        assert not any(torch.isclose(a, b).all() for a, b in zip(net.parameters(), before)), net
+        x = torch.ones(2, 4) if isinstance(net, nn.Linear) else torch.ones(2, 4, 5, 5)
+        assert net(x).isfinite().all()
+    test_close(nets[1].weight.std(), (2 / (9 * 8)) ** 0.5, eps=0.03)
 
 
 def test_the_spec_of_your_own_network_gets_the_block():
@@ -160,9 +198,11 @@ def test_forward_and_backward_in_shapes():
         model, x = skeleton(name, num_classes=10).train(), torch.zeros(2, 3, size, size, device="meta")
         expected = [out.shape for out in outputs(model(x))]
         for block in ("G(N/8)", "G(N)"):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # in some of these nothing can be replaced
+            try:
                 student = cheapen(model, block)
+            except InputError as error:
+                assert "replaces nothing" in str(error), (name, error)
+                continue
             found = outputs(student(x))
             test_eq((name, [out.shape for out in found]), (name, expected))
             sum(out.sum() for out in found).backward()
@@ -250,13 +290,17 @@ def test_mistakes_are_reported_in_one_line():
     test_fail(lambda: cheapen("resnet18", "G(4)"), contains="network_from_torchvision")
 
 
-def test_nothing_replaced_is_worth_a_warning():
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        cheapen(skeleton("mobilenet_v2"), "G(4)")
-    test_eq(
-        [str(w.message) for w in caught],
-        ["G(4) replaces nothing in this MobileNetV2: 1 × first layer, 17 × already depthwise"],
+def test_nothing_replaced_is_an_error():
+    test_fail(
+        lambda: cheapen(skeleton("mobilenet_v2"), "G(4)"),
+        exc=InputError,
+        contains="nothing in this MobileNetV2 (1 × first layer, 17 × already depthwise); no other block would",
+    )
+    narrow = nn.Sequential(nn.Conv2d(3, 30, 3), nn.Conv2d(30, 30, 3), nn.ReLU())
+    test_fail(
+        lambda: cheapen(narrow, "G(4)"),
+        exc=InputError,
+        contains="1 × G(4) does not divide its channels; G(5) would fit); G(N) would save 77 %, B(2)",
     )
 
 
@@ -312,7 +356,10 @@ def test_what_can_not_be_rebuilt_is_left():
     from torchvision.ops import DeformConv2d
 
 
-    class Standardized(nn.Conv2d):
+    class Square(nn.Conv2d):
+        def __init__(self, channels):
+            super().__init__(channels, channels, 3)
+
         def forward(self, x):
             return self._conv_forward(x, self.weight - self.weight.mean(), self.bias)
 
@@ -329,7 +376,7 @@ def test_what_can_not_be_rebuilt_is_left():
     others = [nn.LazyConv2d(8, 3)] + [
         kind(8, 8, 3) for kind in (nn.ConvTranspose2d, nn.Conv1d, nn.Conv3d, DeformConv2d)
     ]
-    net = nn.Sequential(first, Standardized(8, 8, 3), Renamed(8, 8, 3), *computed, *others)
+    net = nn.Sequential(first, Square(8), Renamed(8, 8, 3), *computed, *others)
     reasons = [row["reason"] for row in plan(net, "G(2)")]
     print("\n".join(f"{type(m).__name__:24}{why or '(replaced)'}" for m, why in zip(net, reasons)))
     test_eq([why == "" for why in reasons], [False, False, True] + [False] * 8)

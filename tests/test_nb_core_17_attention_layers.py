@@ -42,7 +42,7 @@ def test_tokens_become_maps():
 def test_the_inside_of_a_residual_block():
     inner = inner_names(wrn(10, 1))
     assert "block1.0.layer.0.conv1" in inner and not {"conv1", "block1.0", "block1.0.layer.0", "fc"} & inner
-    student = cheapen(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3)), "G(2)")
+    student = cheapen(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3), nn.ReLU()), "G(2)")
     test_eq(inner_names(student), {"1.convdw", "1.bn", "1.relu", "1.conv1x1"})
 
 

@@ -7,6 +7,7 @@ __all__ = ['USER', 'use_module', 'user_code', 'UserLayer']
 
 # %% ../../nbs/core/04_custom_blocks.ipynb #00000002
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -21,10 +22,12 @@ USER = {}  # file name -> (Conv, Block or None); filled by `use_module` alone
 
 def _run(path: Path) -> ModuleType:
     "The namespace that a Python file leaves behind."
-    namespace = ModuleType(path.stem)
+    namespace = ModuleType(f"moonshine_user_{path.stem}")  # no other module has such a name
+    sys.modules[namespace.__name__] = namespace  # dataclasses look for their module there
     try:
         exec(compile(path.read_text(), str(path), "exec"), vars(namespace))
     except Exception as error:
+        del sys.modules[namespace.__name__]
         raise InputError(f"{path} fails: {type(error).__name__}: {error}") from None
     return namespace
 

@@ -11,6 +11,7 @@ import math
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.parameter import is_lazy
 
 from .families import Block, block_layers, parse_block
 from .layers import chain
@@ -85,9 +86,11 @@ def residual_block(
 def initialize(model: nn.Module) -> nn.Module:
     "The released code's initial weights, in place; batch norms have weight 1, bias 0, linear layers bias 0."
     for module in model.modules():
+        if any(map(is_lazy, module.parameters(recurse=False))):
+            continue  # it has no shape yet
         if isinstance(module, nn.Conv2d):
             k = module.kernel_size[0] * module.kernel_size[1]
             nn.init.normal_(module.weight, std=math.sqrt(2 / (k * module.out_channels)))
-        elif isinstance(module, nn.Linear):
+        elif isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
     return model

@@ -6,7 +6,6 @@
 __all__ = ['reinitialize', 'cheapen']
 
 # %% ../../nbs/core/16_student.ipynb #a2c3b4ee
-import copy
 import warnings
 from collections import Counter
 from dataclasses import replace
@@ -17,71 +16,104 @@ from torch.nn.parameter import is_lazy
 
 from ..blocks.families import Block, parse_block
 from ..blocks.residual import PostActivation, initialize
-from .sites import Site, SurgeryOptions, find_sites, unwrap
+from ..errors import InputError
+from moonshine.surgery.sites import (
+    SurgeryOptions,
+    Trial,
+    decide_all,
+    duplicate,
+    examine,
+    output_convolutions,
+    substitute,
+    unwrap,
+)
 
 # %% ../../nbs/core/16_student.ipynb #6eca2f31
-def _duplicate(model: nn.Module) -> nn.Module:
-    "Copy a network; tensors that a module has computed (as weight norm does) lose their history."
-    computed = [
-        value
-        for module in model.modules()
-        for value in vars(module).values()
-        if isinstance(value, torch.Tensor) and value.grad_fn is not None
-    ]
-    return copy.deepcopy(model, {id(value): value.detach().clone() for value in computed})
-
-
 def _make_trainable(model: nn.Module):
     "Let every floating-point weight be trained, also in the copy of a frozen teacher."
     for weight in model.parameters():
         if not is_lazy(weight):
             weight.requires_grad_(weight.dtype.is_floating_point)
 
-# %% ../../nbs/core/16_student.ipynb #57cb467e
-def _reset(module: nn.Module) -> bool:
-    "Draw new weights for one module, in place; False if it has no method that does so."
+# %% ../../nbs/core/16_student.ipynb #eb238f2e
+def _drawn(module: nn.Module, weight: torch.Tensor) -> torch.Tensor:
+    "Draw new values for a computed weight: as the released code does for convolutions, else as PyTorch does."
+    new = torch.empty_like(weight, requires_grad=False)
+    if isinstance(module, nn.Conv2d):
+        return nn.init.normal_(new, std=(2 / (new[0, 0].numel() * module.out_channels)) ** 0.5)
+    return nn.init.kaiming_uniform_(new, a=5**0.5)
+
+
+@torch.no_grad()
+def _reset_computed(module: nn.Module):
+    "Draw the tensors from which a module computes its weight, in place."
+    held = module._parameters
+    if held.get("weight_orig") is not None:  # spectral norm, pruning
+        held["weight_orig"].copy_(_drawn(module, held["weight_orig"]))
+    elif (
+        held.get("weight_v") is not None and held.get("weight_g") is not None
+    ):  # weight norm of the old style
+        dim = next(hook.dim for hook in module._forward_pre_hooks.values() if hasattr(hook, "dim"))
+        held["weight_v"].copy_(_drawn(module, held["weight_v"]))
+        held["weight_g"].copy_(torch.norm_except_dim(held["weight_v"], 2, dim))
+    elif nn.utils.parametrize.is_parametrized(module, "weight") and module.weight.dim() > 1:
+        try:
+            module.weight = _drawn(module, module.weight)
+        except (RuntimeError, NotImplementedError):  # a parametrization that has no inverse
+            return
+
+# %% ../../nbs/core/16_student.ipynb #cac8fcc7
+def _reset(module: nn.Module):
+    "Draw new weights for one module, in place, as far as it has a method that does so."
     reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
     if reset is not None:
         reset()
+    _reset_computed(module)
     weight, bias = (module._parameters.get(key) for key in ("weight", "bias"))
     ours = isinstance(module, nn.Conv2d) or (isinstance(module, nn.Linear) and bias is not None)
     if ours and weight is not None and not is_lazy(weight):
         initialize(module)
-    return reset is not None
 
 
-def reinitialize(model: nn.Module):
+def _constants(model: nn.Module) -> dict:
+    "Find the parameters whose numbers are all equal: name -> that number."
+    floats = {name: p for name, p in model.named_parameters() if not is_lazy(p) and p.is_floating_point()}
+    return {name: p.min().item() for name, p in floats.items() if p.numel() > 1 and p.min() == p.max()}
+
+
+def _mark(weight: torch.Tensor) -> tuple:
+    "Numbers that show whether a tensor was written to: how often PyTorch counts, and its first values."
+    return 0 if weight.is_inference() else weight._version, weight.flatten()[:64].tolist()
+
+
+@torch.no_grad()
+def reinitialize(
+    model: nn.Module,
+    output_layers=(),  # names of convolutions whose weights keep their standard deviation
+):
     "Draw new initial weights, in place, in every module that can; warn about the others."
     if any(weight.is_meta for weight in model.parameters()):
         return  # there are no values to draw
-    not_drawn = []
-    for name, module in model.named_modules():
-        if not _reset(module):
-            held = [key for key, value in module._parameters.items() if value is not None]
-            not_drawn += [f"{name}.{key}".lstrip(".") for key in held]
+    constants = _constants(model)
+    weights = {name: p for name, p in model.named_parameters() if not is_lazy(p) and p.is_floating_point()}
+    before = {name: _mark(p) for name, p in weights.items()}
+    spreads = {
+        f"{name}.weight".lstrip("."): weights.get(f"{name}.weight".lstrip(".")) for name in output_layers
+    }
+    spreads = {
+        name: weight.std() for name, weight in spreads.items() if weight is not None and weight.numel() > 1
+    }
+    for module in model.modules():
+        _reset(module)
+    for name, spread in spreads.items():
+        weights[name].mul_(spread / weights[name].std())
+    for name, value in constants.items():
+        weights[name].fill_(value)
+    not_drawn = [name for name, p in weights.items() if _mark(p) == before[name] and name not in constants]
     if not_drawn:
         more = f" and {len(not_drawn) - 1} more" if len(not_drawn) > 1 else ""
         what = f"{not_drawn[0]}{more}"
         warnings.warn(f"not reinitialized (module has no reset_parameters): {what}", stacklevel=3)
-
-# %% ../../nbs/core/16_student.ipynb #3308971e
-def _put(model: nn.Module, name: str, module: nn.Module) -> nn.Module:
-    "Put a module into a network under a name, and return the network, whose own name is ''."
-    if not name:
-        return module
-    parent, _, child = name.rpartition(".")
-    setattr(model.get_submodule(parent), child, module)
-    return model
-
-
-def _substitute(student: nn.Module, site: Site) -> nn.Module:
-    "Put the replacement of a site into the student, in place, under every name of the site."
-    old = student.get_submodule(site.names[0])
-    with torch.device(next(old.parameters()).device):
-        new = site.build(old)
-    for name in site.names:
-        student = _put(student, name, new)
-    return student
 
 # %% ../../nbs/core/16_student.ipynb #8eb3e14c
 def _common_block(sites: list, spec: dict) -> "Block|None":
@@ -102,14 +134,15 @@ def _common_block(sites: list, spec: dict) -> "Block|None":
 def _retitle(student: nn.Module, block: Block, options: SurgeryOptions, sites: list):
     "Bring the `spec` and the `title` of the student in line with what was replaced."
     spec = getattr(student, "spec", None)
-    if not spec or not any(site.build for site in sites):
+    ours = isinstance(spec, dict) and "network" in spec  # a network of yours may use this name, too
+    if not ours or not any(site.build for site in sites):
         return
     if spec["network"] == "torchvision":
         fresh = spec["block"] is None and not callable(options.keep)
         student.spec = spec | dict(block=str(block), options=vars(options).copy()) if fresh else None
         student.title = f"{spec['architecture']} {block}"
         return
-    if not hasattr(student, "title"):  # a network of your own with a `foreign_spec`
+    if not isinstance(getattr(student, "title", None), str):  # a network of your own with a `foreign_spec`
         student.spec = spec | dict(block=str(block))
         return
     common = _common_block(sites, spec)
@@ -118,42 +151,70 @@ def _retitle(student: nn.Module, block: Block, options: SurgeryOptions, sites: l
     student.title = student.title.removesuffix(spec["block"]) + ending
 
 # %% ../../nbs/core/16_student.ipynb #d5304622
-def _warn_if_unchanged(sites: list, block: Block, model: nn.Module):
-    "Warn if no layer was replaced, and list the reasons."
+_SUGGESTIONS = ("G(4)", "G(N)", "B(2)", "BG(2,M/8)", "S-2x2")
+
+
+def _saving(model: nn.Module, block: str, options: SurgeryOptions, trial: "Trial|None") -> float:
+    "The share of a network's parameters, in percent, that a block would save."
+    sites = [site for site in decide_all(model, parse_block(block), options, trial) if site.build]
+    saved = sum(site.parameters[0] - site.parameters[1] for site in sites)
+    return 100 * saved / sum(p.numel() for p in model.parameters() if not is_lazy(p))
+
+
+def _blocks_that_help(model: nn.Module, options: SurgeryOptions, trial: "Trial|None") -> str:
+    "Say which blocks would save parameters, and how many."
+    choices = {"": {}, " with round_groups=True": dict(round_groups=True), " with last=True": dict(last=True)}
+    for with_option, change in choices.items():
+        choice = replace(options, **change)
+        saving = {block: _saving(model, block, choice, trial) for block in _SUGGESTIONS}
+        helping = sorted((block for block in saving if saving[block] >= 0.5), key=saving.get, reverse=True)
+        if helping:
+            first, *others = [f"{block}{{}} {saving[block]:.0f} %" for block in helping]
+            return (
+                ", ".join([first.format(" would save"), *(text.format("") for text in others)]) + with_option
+            )
+    return "no other block would help, as its parameters are in layers that have no cheap form"
+
+
+def _refuse_if_unchanged(sites: list, block: Block, model: nn.Module, options: SurgeryOptions, trial):
+    "Refuse a student in which no layer is replaced, and say why, and which blocks would help."
     if any(site.build for site in sites) or replace(block, blocktype="Basic") == parse_block("S"):
         return
     reasons = Counter(site.reason.split(":")[0] for site in sites)
     listed = ", ".join(f"{count} × {reason}" for reason, count in reasons.items())
-    warnings.warn(f"{block} replaces nothing in this {type(model).__name__}: {listed}", stacklevel=3)
+    name, helping = type(model).__name__, _blocks_that_help(model, options, trial)
+    raise InputError(f"{block} replaces nothing in this {name} ({listed}); {helping}")
 
 # %% ../../nbs/core/16_student.ipynb #d8ac66f5
 def cheapen(
     model: nn.Module,  # the teacher; it is not changed
     block: "str|Block",  # what to put in: "G(4)", "BG(2,M/8)", a released name, a `Block`
     keep=(),  # layers to leave: names of layers or larger parts, or a function (name, module) -> bool
-    first: bool = False,  # replace the first convolution too? The paper leaves it
+    first: bool = False,  # replace the convolution that runs first too? The paper leaves it
+    last: bool = False,  # replace convolutions that make the output too?
     by: str = "auto",  # convolution: one for one; block: whole residual blocks; auto: as in the paper
     round_groups: bool = False,  # where the channels do not divide, take the nearest numbers that do?
     more_expensive: bool = False,  # replace even where that does not save parameters?
     placement: str = "between",  # of BN and ReLU: between the layers of a chain; pre, post: also at that end
+    pointwise_first: bool = False,  # the 1×1 of a G block first, where that has fewer weights?
+    input_shape=None,  # (C, H, W) of an image, or images, to try both networks on; default: some sizes
     keep_weights: bool = False,  # keep the teacher's weights in the layers that are left? Default: all new
 ) -> nn.Module:
     """Make the student: a copy of the network with its k×k convolutions replaced and every weight trainable.
 
-    Raises InputError for an unknown block, layer name or option, and if there is nothing to replace.
+    Raises InputError for an unknown block, layer name or option, if the network can't take
+    the input, and if nothing is replaced.
     """
     model, block = unwrap(model), parse_block(block)
     if not callable(keep):
         keep = [keep] if isinstance(keep, str) else list(keep)
-    options = SurgeryOptions(keep, first, by, round_groups, more_expensive, placement)
-    sites = find_sites(model, block, options)
-    student = _duplicate(model)
+    options = SurgeryOptions(keep, first, last, by, round_groups, more_expensive, placement, pointwise_first)
+    sites, trial = examine(model, block, options, input_shape)
+    _refuse_if_unchanged(sites, block, model, options, trial)
+    student = duplicate(model)
     _make_trainable(student)
     if not keep_weights:
-        reinitialize(student)
-    for site in sites:
-        if site.build:
-            student = _substitute(student, site)
+        reinitialize(student, output_convolutions(model, trial))
+    student = substitute(student, sites)
     _retitle(student, block, options, sites)
-    _warn_if_unchanged(sites, block, model)
     return student

@@ -233,7 +233,8 @@ def check_job(
     from moonshine.distillation import make_student
     from moonshine.losses.attention import check_fit
 
-    check_gain(job, network)
+    if not check_gain(job, network):
+        return  # there is no student; the plan of a dry run says why
     method = job.transfer.chosen()
     attention = method.beta != 0
     layers = job.student.layer_names if attention else []
@@ -247,8 +248,8 @@ def check_job(
 def check_gain(
     job: DistillJob,
     network,  # the teacher
-):
-    "Refuse a block that makes no convolution of the network cheaper, except for a dry run."
+) -> bool:
+    "Return whether a block saves anything in the network; refuse it if not, except for a dry run."
     from collections import Counter
 
     from moonshine.surgery.sites import plan
@@ -260,6 +261,7 @@ def check_gain(
         raise InputError(
             f"{job.student.block} makes no convolution of {job.architecture} cheaper ({reasons})"
         )
+    return not all(why)
 
 
 def print_plan(

@@ -169,7 +169,7 @@ def test_a_key_is_missing(tmp_path, good, key, message):
         (dict(splits=10**9), f"splits is 1000000000{DEPTH}"),
         (zoo("vit_h_14"), "names differ, e.g. class_token"),
         (zoo("vgg19"), "names differ, e.g. features.0.weight"),
-        (zoo("vit_l_16", "G(4)"), "names differ, e.g. class_token"),
+        (zoo("vit_l_16", "G(4)"), "G(4) replaces nothing in this VisionTransformer"),
         (zoo("regnet_y_128gf"), "names differ, e.g. stem.0.weight"),
         (zoo("convnext_large"), "names differ, e.g. features.0.0.weight"),
         (dict(network="resnet34", block="S", num_classes=10**6), "names differ"),
